@@ -1,0 +1,39 @@
+"""The super-resolution head of EG3D with a constant style (spec 3.4): feature image to an image four times as large."""
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from core.nn.stylegan import SynthesisBlock
+
+
+class SuperResolution(nn.Module):
+    """Two synthesis blocks, each doubling the size; 1.650 M parameters with the defaults.
+
+    The style is ``w = ones`` and there is no noise, so at inference every modulated convolution is an ordinary one.
+
+    Args:
+        in_channels: channels of the feature image.
+        channels: channels of the two blocks.
+        w_dim: width of the constant style (512 as published; smaller saves parameters and changes nothing else).
+    """
+
+    def __init__(self, in_channels: int = 32, channels: tuple[int, int] = (256, 128), w_dim: int = 512) -> None:
+        super().__init__()
+        self.block0 = SynthesisBlock(in_channels, channels[0], w_dim)
+        self.block1 = SynthesisBlock(channels[0], channels[1], w_dim)
+
+    def forward(self, rgb: Float[Tensor, "b 3 s s"], feature: Float[Tensor, "b c s s"]) -> Float[Tensor, "b 3 S S"]:
+        """Image of four times the size, in about [-1, 1], not clamped.
+
+        Args:
+            rgb: raw rendering in [-1, 1], empty -1.
+            feature: feature image that ``rgb`` is the first three channels of.
+        """
+        feature, rgb = self.block0(feature, rgb)
+        return self.block1(feature, rgb)[1]
+
+    def fold(self) -> "SuperResolution":
+        """Replace modulated by plain convolutions for inference (exact); ``train()`` takes it back."""
+        self.block0.fold()
+        self.block1.fold()
+        return self
