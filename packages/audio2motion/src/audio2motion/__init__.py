@@ -1,1 +1,32 @@
-"""placeholder."""
+"""Real3D-Portrait stage 4: speech to facial motion (distribution ``real3d-audio2motion``)."""
+
+from importlib import import_module
+from typing import Any
+
+from audio2motion.config import Audio2MotionConfig
+from audio2motion.features import AudioEncoder, HubertEncoder, LogMelEncoder, encoder_for
+from audio2motion.model import Audio2Motion, Controls
+from audio2motion.predict import motion_from_audio
+
+_LAZY = {
+    "Audio2MotionModule": "audio2motion.module",
+    "Audio2MotionDataModule": "audio2motion.data",
+}
+__all__ = [
+    "Audio2Motion",
+    "Audio2MotionConfig",
+    "AudioEncoder",
+    "Controls",
+    "HubertEncoder",
+    "LogMelEncoder",
+    "encoder_for",
+    "motion_from_audio",
+    *_LAZY,
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Training classes on first use: importing the package must not import Lightning."""
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
