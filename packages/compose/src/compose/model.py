@@ -1,0 +1,205 @@
+"""HTB-SR: rendered head, warped torso and background become one image (paper 3.3, Fig. 6; spec 7).
+
+The work is split in two: ``prepare`` holds everything that depends on the source only and runs once, ``forward`` runs per frame.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from compose.background import BackgroundEncoder
+from compose.config import HTBSRConfig
+from compose.fusion import blend, concat_layers, fuse, over, person_mask
+from compose.torso import Torso, TorsoBranch, TorsoFeatures
+from compose.warping import resize
+from core.hub import Pretrained
+from core.nn.stylegan import SynthesisBlock
+from core.nn.superres import SuperResolution
+
+
+@dataclass(frozen=True)
+class SourceFeatures:
+    """What one source (person and background) contributes to all of its frames.
+
+    Attributes:
+        torso: encoded torso.
+        background: encoded background at the fusion size.
+        background_rgb: background image at the fusion size.
+        background_image: background image at full size.
+    """
+
+    torso: TorsoFeatures
+    background: Float[Tensor, "b c f f"]
+    background_rgb: Float[Tensor, "b 3 f f"]
+    background_image: Float[Tensor, "b 3 S S"]
+
+
+@dataclass(frozen=True)
+class Composite:
+    """A finished batch of frames and the by-products that the losses look at.
+
+    Attributes:
+        image: the portrait, about [-1, 1]; clamp it to show it.
+        torso_rgb: torso alone, at ``torso_size`` (at ``image_size`` with ``warp_skip``); meaningful where ``torso_mask`` is.
+        torso_mask: M_torso in [0, 1], at the size of ``torso_rgb``.
+        occlusion: first occlusion map of the motion estimator, in (0, 1).
+        deformation: where each cell of the torso volume comes from, (x, y, z) in [-1, 1].
+    """
+
+    image: Float[Tensor, "b 3 S S"]
+    torso_rgb: Float[Tensor, "b 3 p p"]
+    torso_mask: Float[Tensor, "b 1 p p"]
+    occlusion: Float[Tensor, "b 1 v v"]
+    deformation: Float[Tensor, "b d v v 3"]
+
+
+class FuseConvs(nn.Sequential):
+    """The convolutions that mix the masked layers: 1x1 to a narrow width, then two 3x3."""
+
+    def __init__(self, in_channels: int, narrow: int, channels: int) -> None:
+        super().__init__(
+            nn.Conv2d(in_channels, narrow, 1),
+            nn.LeakyReLU(0.01),
+            nn.Conv2d(narrow, channels, 3, padding=1),
+            nn.LeakyReLU(0.01),
+            nn.Conv2d(channels, channels, 3, padding=1),
+        )
+
+
+class HeadTorsoConvs(nn.Sequential):
+    """Version 2 of the fusion: two 3x3 convolutions over head and torso features before the background joins."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(
+            nn.Conv2d(2 * channels, channels, 3, padding=1),
+            nn.LeakyReLU(0.01),
+            nn.Conv2d(channels, channels, 3, padding=1),
+        )
+
+
+class HTBSR(nn.Module, Pretrained):
+    """Head-torso-background super-resolution; 50.66 M parameters at paper size.
+
+    Example:
+        ``source = htbsr.prepare(torso, segmap, background)`` once, then for each frame
+        ``htbsr(rendering.feature, rendering.weights, source, kp_src, kp_drv).image``.
+    """
+
+    def __init__(self, config: HTBSRConfig) -> None:
+        super().__init__()
+        self.config = config
+        width = config.sr_channels[0]
+        self.superres = SuperResolution(config.feature_channels, config.sr_channels, config.style_channels)
+        self.torso = TorsoBranch(config)
+        self.torso_features = nn.Conv2d(config.decoder_channels[-1], width, 1)
+        self.background = BackgroundEncoder(config.background_channels, width)
+        self.mix = FuseConvs((3 if config.fuse == "concat" else 2) * width, config.fuse_channels, width)
+        if config.fuse == "v2":
+            self.head_torso = HeadTorsoConvs(width)
+            self.head_torso_block = SynthesisBlock(width, width, config.style_channels, up=False)
+        if config.final_composite:  # the first output is the stage-2 head: the fusion adds nothing yet
+            nn.init.normal_(self.mix[-1].weight, std=1e-4)
+            nn.init.zeros_(self.mix[-1].bias)
+
+    def init_from_renderer(self, renderer: nn.Module) -> list[str]:
+        """Take over the super-resolution of stage 2 (``HeadRenderer.superres``) where shapes fit.
+
+        Returns:
+            The names of the tensors that did not fit and stay as they are; empty when all were copied.
+        """
+        given, own = renderer.superres.state_dict(), self.superres.state_dict()
+        fitting = {name: tensor for name, tensor in given.items() if name in own and own[name].shape == tensor.shape}
+        self.superres.load_state_dict(fitting, strict=False)
+        return sorted(set(own) - set(fitting))
+
+    def fold(self) -> "HTBSR":
+        """Store the constant modulated weights for inference (exact); ``train()`` takes it back."""
+        self.superres.fold()
+        if self.config.fuse == "v2":
+            self.head_torso_block.fold()
+        return self
+
+    def prepare(
+        self,
+        torso_image: Float[Tensor, "b 3 S S"],
+        segmap: Float[Tensor, "b 6 S S"],
+        background: Float[Tensor, "b 3 S S"],
+        torso_mask: Float[Tensor, "b 1 S S"] | None = None,
+    ) -> SourceFeatures:
+        """Everything that depends on the source only; differentiable, so that training can call it for every batch.
+
+        Args:
+            torso_image: torso with its hidden part painted in, in [-1, 1], -1 elsewhere.
+            segmap: one-hot segmentation of the source (spec 10: 0 background, 1 hair, 2 body skin, 3 face, 4 clothes, 5 other).
+            background: background with the person painted out, or any other one, in [-1, 1].
+            torso_mask: where ``torso_image`` holds torso, if known; otherwise found from the classes and the black around it.
+        """
+        small = resize(background, self.config.fusion_size)
+        return SourceFeatures(self.torso.prepare(torso_image, segmap, torso_mask), self.background(small), small, background)
+
+    def forward(
+        self,
+        feature: Float[Tensor, "b c r r"],
+        weights: Float[Tensor, "b 1 r r"],
+        source: SourceFeatures,
+        kp_src: Float[Tensor, "b n 3"],
+        kp_drv: Float[Tensor, "b n 3"],
+    ) -> Composite:
+        """Compose one batch of frames.
+
+        Args:
+            feature: rendered features of the head; the first three channels are raw RGB in [-1, 1], empty -1.
+            weights: M_head (Eq. 11), the sum of the ray weights; no gradient flows into it from here.
+            source: what ``prepare`` made, one per sample.
+            kp_src: 68 projected key points of the source in [-1, 1], y down, z = 0 (Eq. 9).
+            kp_drv: the same of the driving frame.
+        """
+        head_mask = weights.detach()
+        head, head_rgb = self.superres.block0(feature, feature[:, :3])
+        context = self._head_context(head_rgb, head_mask) if self.config.torso == "v2" else None
+        torso = self.torso(source.torso, kp_src, kp_drv, context)
+        compose = self._layered if self.config.final_composite else self._fused
+        image = compose(head, head_rgb, head_mask, torso, source)
+        return Composite(image, torso.image, torso.mask, torso.occlusion, torso.deformation)
+
+    def _head_context(self, head_rgb: Tensor, head_mask: Tensor) -> Tensor:
+        """The rendered head and its mask at twice the side of the torso volume."""
+        size = 2 * self.config.volume_size
+        return torch.cat([resize(head_rgb, size), resize(head_mask, size)], 1)
+
+    def _fused(self, head: Tensor, head_rgb: Tensor, head_mask: Tensor, torso: Torso, source: SourceFeatures) -> Tensor:
+        """As published: images and features are fused at half the output size, the last block draws the output (spec 7.4)."""
+        if self.config.fuse == "concat":
+            size = self.config.fusion_size
+            layers = torch.cat([head, resize(self.torso_features(torso.hidden), size), source.background], 1)
+            return self.superres.block1(self.mix(layers), None)[1]
+        features, rgb = self._fuse_features(head, head_rgb, head_mask, torso, source)
+        return self.superres.block1(features, rgb)[1]
+
+    def _layered(self, head: Tensor, head_rgb: Tensor, head_mask: Tensor, torso: Torso, source: SourceFeatures) -> Tensor:
+        """The fused features refine the head layer; the layers then cover each other at full size and keep their sharpness."""
+        features, _ = self._fuse_features(head, head_rgb, head_mask, torso, source)
+        drawn = self.superres.block1(head + features, head_rgb)[1]
+        size = self.config.image_size
+        below, cover = resize(torso.image, size), resize(torso.mask, size)
+        return over(drawn, below, source.background_image, resize(head_mask, size), cover, self.config.head_threshold)
+
+    def _fuse_features(
+        self, head: Tensor, head_rgb: Tensor, head_mask: Tensor, torso: Torso, source: SourceFeatures
+    ) -> tuple[Tensor, Tensor]:
+        """Eq. 5 on features (mixed by convolutions) and on images, both at the fusion size."""
+        size, threshold = self.config.fusion_size, self.config.head_threshold
+        head_mask, torso_mask = resize(head_mask, size), resize(torso.mask, size)
+        person = person_mask(head_mask, torso_mask, threshold)
+        torso_features = resize(self.torso_features(torso.hidden), size)
+        rgb = fuse(head_rgb, resize(torso.image, size), source.background_rgb, head_mask, torso_mask, threshold)
+        if self.config.fuse == "v2":
+            foreground = self.head_torso(torch.cat([head * head_mask, torso_features * (1 - head_mask)], 1))
+            inner = blend(head_rgb, resize(torso.image, size), head_mask)
+            foreground, inner = self.head_torso_block(foreground, inner)
+            rgb = blend(inner, source.background_rgb, person)
+        else:
+            foreground = blend(head, torso_features, head_mask)
+        return self.mix(concat_layers(foreground, source.background, person)), rgb

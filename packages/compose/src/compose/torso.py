@@ -1,0 +1,146 @@
+"""The torso branch (paper B.3, Eq. 10): appearance encoder, dense motion and decoder, with or without a warp at full resolution."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from compose.appearance import AppearanceEncoder
+from compose.config import HTBSRConfig
+from compose.generator import TorsoDecoder, TorsoMask
+from compose.motion import DenseMotion, scale_gradient
+from compose.warping import bleed, planar_motion, resize, soften, warp_image
+
+TORSO_CLASSES = (2, 4)
+"""Classes of the segmentation map that belong to the torso: body skin and clothes."""
+DILATION = 7
+MASK_FLOOR = 0.01
+EMPTY = -0.98
+
+
+@dataclass(frozen=True)
+class TorsoFeatures:
+    """What the torso branch derives from the source alone.
+
+    Attributes:
+        volume: encoded appearance.
+        compressed: the channels of the volume that the motion estimator moves.
+        image: torso colours at full size, continued beyond the mask.
+        mask: soft torso mask at full size.
+    """
+
+    volume: Float[Tensor, "b c d v v"]
+    compressed: Float[Tensor, "b 4 d v v"]
+    image: Float[Tensor, "b 3 S S"]
+    mask: Float[Tensor, "b 1 S S"]
+
+
+@dataclass(frozen=True)
+class Torso:
+    """The torso of one batch of frames.
+
+    Attributes:
+        hidden: decoder features at the torso size.
+        image: colours at the torso size, at the full size with ``warp_skip``; not clamped.
+        mask: M_torso in [0, 1], at the size of ``image``.
+        occlusion: first occlusion map in (0, 1).
+        deformation: dense motion, (x, y, z) in [-1, 1].
+    """
+
+    hidden: Float[Tensor, "b k s s"]
+    image: Float[Tensor, "b 3 p p"]
+    mask: Float[Tensor, "b 1 p p"]
+    occlusion: Float[Tensor, "b 1 v v"]
+    deformation: Float[Tensor, "b d v v 3"]
+
+
+class TorsoBranch(nn.Module):
+    """Warps what the source shows of the torso to the driving key points; 47.48 M parameters at paper size."""
+
+    def __init__(self, config: HTBSRConfig) -> None:
+        super().__init__()
+        self.config = config
+        volume = (config.volume_channels, config.volume_depth)
+        planes = 3 + (len(TORSO_CLASSES) if config.torso == "v2" else 0)
+        self.appearance = AppearanceEncoder(planes, config.appearance_channels, volume, config.appearance_blocks)
+        self.motion = DenseMotion(
+            volume,
+            len(config.keypoints),
+            config.motion_channels,
+            config.motion_out,
+            config.motion_kernel,
+            config.heatmap_variance,
+            head_context=config.torso == "v2",
+        )
+        self.decoder = TorsoDecoder(volume[0] * volume[1], config.decoder_channels, config.decoder_blocks)
+        self.mask = TorsoMask(config.decoder_channels[-1], config.mask_channels)
+        if config.warp_skip:
+            self._start_from_warp()
+
+    def _start_from_warp(self) -> None:
+        """Begin as a translation of the source torso: nothing is added to the warped colours and the warped mask yet."""
+        self.motion.start_from_translation()
+        for last in (self.decoder.to_rgb, self.mask.body[-1]):
+            nn.init.normal_(last.weight, std=1e-4)
+            nn.init.zeros_(last.bias)
+
+    def prepare(
+        self,
+        image: Float[Tensor, "b 3 S S"],
+        segmap: Float[Tensor, "b 6 S S"],
+        mask: Float[Tensor, "b 1 S S"] | None = None,
+    ) -> TorsoFeatures:
+        """Encode the source torso; once per source.
+
+        Args:
+            image: torso with its hidden part painted in, -1 elsewhere.
+            segmap: one-hot segmentation of the source.
+            mask: where ``image`` holds torso; by default the torso classes and every pixel that is not black.
+        """
+        config = self.config
+        classes = resize(segmap[:, list(TORSO_CLASSES)], config.volume_size)
+        inside = (resize(segmap[:, list(TORSO_CLASSES)].sum(1, keepdim=True), config.volume_size) > 0.5).to(image)
+        inside = F.max_pool2d(inside, DILATION, 1, DILATION // 2)
+        planes = resize(image, config.torso_size)
+        if config.torso == "v2":
+            planes = torch.cat([planes, resize(segmap[:, list(TORSO_CLASSES)], config.torso_size)], 1)
+        volume = self.appearance(planes, inside)
+        with torch.no_grad():
+            if mask is None:
+                seen = image.amax(1, keepdim=True) > EMPTY
+                mask = (seen | (segmap[:, list(TORSO_CLASSES)].sum(1, keepdim=True) > 0)).to(image)
+            colours = bleed(image, (mask > 0.5).to(image)) if config.warp_skip else image
+            mask = soften(mask) if config.warp_skip else mask
+        return TorsoFeatures(volume, self.motion.compressed(volume, classes), colours, mask)
+
+    def forward(
+        self,
+        features: TorsoFeatures,
+        source: Float[Tensor, "b k 3"],
+        driving: Float[Tensor, "b k 3"],
+        head: Float[Tensor, "b 4 s s"] | None = None,
+    ) -> Torso:
+        """Move the torso from ``source`` to ``driving`` key points; ``head`` is the rendered head that version 2 looks at."""
+        chosen = list(self.config.keypoints)
+        motion = self.motion(features.compressed, source[:, chosen], driving[:, chosen], head)
+        factor = self.config.motion_gradient
+        deformation = scale_gradient(motion.deformation, factor)
+        warped = F.grid_sample(features.volume, deformation, padding_mode="border", align_corners=True)
+        hidden, rgb = self.decoder(warped)
+        logits = self.mask(hidden, scale_gradient(motion.torso_occlusion, factor))
+        occlusion = scale_gradient(motion.occlusion, factor)
+        if not self.config.warp_skip:
+            return Torso(hidden, rgb, logits.sigmoid(), occlusion, deformation)
+        image, mask = self._full_size(features, deformation, rgb, logits)
+        return Torso(hidden, image, mask, occlusion, deformation)
+
+    def _full_size(self, features: TorsoFeatures, deformation: Tensor, rgb: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
+        """The warped source plus what the decoder adds: colours, and log-odds of the mask (0 and 1 stay reachable)."""
+        size = features.image.shape[-1]
+        layers = warp_image(torch.cat([features.image, features.mask], 1), planar_motion(deformation, size))
+        span = 1 - 2 * MASK_FLOOR
+        odds = torch.logit(layers[:, 3:].clamp(0, 1) * span + MASK_FLOOR) + resize(logits, size)
+        mask = ((odds.sigmoid() - MASK_FLOOR) / span).clamp(0, 1)
+        return layers[:, :3] + resize(rgb, size), mask
