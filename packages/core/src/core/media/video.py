@@ -1,0 +1,140 @@
+"""Video as a stream of upright RGB frames at a constant rate."""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import UInt8
+
+from core.errors import PortraitError
+from core.media.files import check_input
+from core.media.video_writer import VideoWriter
+
+if TYPE_CHECKING:
+    import av
+
+__all__ = ["VideoInfo", "VideoWriter", "read_video", "video_info"]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What the header of a video says."""
+
+    width: int
+    """Pixels, upright and square."""
+    height: int
+    """Pixels, upright and square."""
+    fps: float
+    """Mean frames per second; 0 if unknown."""
+    seconds: float
+    """Length; 0 if unknown."""
+    rotation: int
+    """Degrees by which stored pixels are turned to be upright, one of 0, 90, 180, 270."""
+    has_audio: bool
+    """Whether there is a sound track."""
+
+
+def video_info(path: str | Path) -> VideoInfo:
+    """Describe a video; decodes one frame, because rotation travels with the frames.
+
+    Raises:
+        PortraitError: as `read_video`.
+    """
+    with _open(path) as container:
+        stream = container.streams.video[0]
+        frame = next(_decoded(container, stream, str(path)), None)
+        if frame is None:
+            raise _unreadable(str(path), "no frame decodes")
+        height, width = _upright(frame, None).shape[:2]
+        length = stream.duration * stream.time_base if stream.duration and stream.time_base else (container.duration or 0) / 1_000_000
+        rate = float(stream.average_rate or 0)
+        return VideoInfo(width, height, rate, float(length), round(frame.rotation) % 360, bool(container.streams.audio))
+
+
+def read_video(path: str | Path, fps: float = 25.0, max_side: int | None = 1920) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
+    """Yield upright RGB frames at a constant rate; frame ``k`` is the one shown nearest to the time ``k / fps``.
+
+    Only two frames are in memory. A damaged file yields what decodes, with a warning.
+
+    Args:
+        path: anything FFmpeg reads, animated GIF included.
+        fps: frames per second of the result, chosen by time stamps, so variable rates keep their timing.
+        max_side: larger frames are shrunk to this length of the longer side (pixels).
+
+    Raises:
+        PortraitError: ``E_NOT_FOUND``, ``E_VIDEO_EMPTY`` (zero bytes) or ``E_VIDEO_READ`` (not a video, no picture, nothing decodes).
+            Raised by the call, before iterating.
+    """
+    frames = _retimed(path, fps, max_side)
+    return chain([next(frames)], frames)  # the first frame now: a bad file fails here and not in the middle of the caller's loop
+
+
+def _retimed(path: str | Path, fps: float, max_side: int | None) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
+    with _open(path) as container:
+        stream = container.streams.video[0]
+        step = 1.0 / float(stream.average_rate or 25)
+        start, time, count, held = None, 0.0, 0, None
+        for frame in _decoded(container, stream, str(path)):
+            stamp = frame.time if frame.time is not None else (time + step + (start or 0.0) if held is not None else 0.0)
+            start = stamp if start is None else start
+            now = max(stamp - start, time)
+            while held is not None and count / fps < (time + now) / 2:
+                yield held
+                count += 1
+            step = float(frame.duration * frame.time_base) if frame.duration and frame.time_base else step
+            held, time = _upright(frame, max_side), now
+        if held is None:
+            raise _unreadable(str(path), "no frame decodes")
+        promised = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else 0.0
+        if time + step < 0.9 * promised:
+            log.warning("%s should last %.1f s but only %.1f s decode; the file is incomplete.", path, promised, time + step)
+        for _ in range(max(1, round((time + step) * fps)) - count):
+            yield held
+
+
+def _open(path: str | Path) -> "av.container.InputContainer":
+    import av
+
+    file = check_input(path, "VIDEO")
+    try:
+        container = av.open(str(file), metadata_errors="ignore")
+    except (av.FFmpegError, ValueError) as error:
+        raise _unreadable(str(path), str(error)) from error
+    if not container.streams.video:
+        container.close()
+        raise _unreadable(str(path), "it has no picture track")
+    container.streams.video[0].thread_type = "AUTO"
+    return container
+
+
+def _decoded(container: "av.container.InputContainer", stream: "av.VideoStream", name: str) -> Iterator["av.VideoFrame"]:
+    import av
+
+    frame = None
+    try:
+        for frame in container.decode(stream):
+            yield frame
+    except av.FFmpegError as error:
+        if frame is None:
+            raise _unreadable(name, str(error)) from error
+        log.warning("%s is damaged after %.1f s (%s); the frames before are used.", name, frame.time or 0.0, error)
+
+
+def _upright(frame: "av.VideoFrame", max_side: int | None) -> UInt8[np.ndarray, "h w 3"]:
+    """RGB pixels: square, turned by the display matrix, at most ``max_side`` long."""
+    aspect = float(getattr(frame, "sample_aspect_ratio", None) or 1)
+    width, height = max(1, round(frame.width * aspect)), frame.height
+    shrink = min(1.0, max_side / max(width, height)) if max_side else 1.0
+    size = max(1, round(width * shrink)), max(1, round(height * shrink))
+    pixels = frame.to_ndarray(format="rgb24", width=size[0], height=size[1])
+    return np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90) % 4))
+
+
+def _unreadable(name: str, reason: str) -> PortraitError:
+    return PortraitError("E_VIDEO_READ", f"{name!r} is not a video that can be decoded ({reason})", "Convert it to MP4 (H.264).")
