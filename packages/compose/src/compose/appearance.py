@@ -26,9 +26,7 @@ class ResBlock3d(nn.Module):
 
 def conv_block(in_channels: int, out_channels: int, kernel: int = 3) -> nn.Sequential:
     """Convolution, batch norm, ReLU; keeps height and width."""
-    return nn.Sequential(
-        nn.Conv2d(in_channels, out_channels, kernel, padding=kernel // 2), nn.BatchNorm2d(out_channels), nn.ReLU()
-    )
+    return nn.Sequential(nn.Conv2d(in_channels, out_channels, kernel, padding=kernel // 2), nn.BatchNorm2d(out_channels), nn.ReLU())
 
 
 class AppearanceEncoder(nn.Module):

@@ -13,9 +13,7 @@ RIM = 0.1
 """Head mask at which the rendered head layer counts in full."""
 
 
-def person_mask(
-    head: Float[Tensor, "b 1 h w"], torso: Float[Tensor, "b 1 h w"], threshold: float = 0.9
-) -> Float[Tensor, "b 1 h w"]:
+def person_mask(head: Float[Tensor, "b 1 h w"], torso: Float[Tensor, "b 1 h w"], threshold: float = 0.9) -> Float[Tensor, "b 1 h w"]:
     """M_person, the union of head and torso (spec 7.4): the clamped sum, in which a head above ``threshold`` counts as solid.
 
     The paper says bitwise or; the sum is its differentiable form. Only this mask uses the threshold, never the blend of head and torso.
@@ -24,11 +22,9 @@ def person_mask(
     return (solid + torso).clamp(0, 1)
 
 
-def blend(
-    head: Float[Tensor, "b c h w"], torso: Float[Tensor, "b c h w"], mask: Float[Tensor, "b 1 h w"]
-) -> Float[Tensor, "b c h w"]:
-    """The foreground of Eq. 5: ``head * M_head + torso * (1 - M_head)``."""
-    return head * mask + torso * (1 - mask)
+def blend(front: Float[Tensor, "b c h w"], behind: Float[Tensor, "b c h w"], mask: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b c h w"]:
+    """``front`` where ``mask`` is 1, ``behind`` where it is 0: one step of Eq. 5."""
+    return front * mask + behind * (1 - mask)
 
 
 def fuse(
@@ -36,12 +32,13 @@ def fuse(
     torso: Float[Tensor, "b c h w"],
     background: Float[Tensor, "b c h w"],
     head_mask: Float[Tensor, "b 1 h w"],
-    torso_mask: Float[Tensor, "b 1 h w"],
-    threshold: float = 0.9,
+    person: Float[Tensor, "b 1 h w"],
 ) -> Float[Tensor, "b c h w"]:
-    """Eq. 5: ``(head M_head + torso (1 - M_head)) M_person + background (1 - M_person)`` of images or feature maps."""
-    person = person_mask(head_mask, torso_mask, threshold)
-    return blend(head, torso, head_mask) * person + background * (1 - person)
+    """Eq. 5: ``(head M_head + torso (1 - M_head)) M_person + background (1 - M_person)``, of images or of feature maps.
+
+    ``person`` is ``person_mask(head_mask, torso_mask)``.
+    """
+    return blend(blend(head, torso, head_mask), background, person)
 
 
 def concat_layers(
@@ -53,28 +50,23 @@ def concat_layers(
 
 def over(
     head: Float[Tensor, "b 3 h w"],
-    torso: Float[Tensor, "b 3 h w"],
-    background: Float[Tensor, "b 3 h w"],
+    below: Float[Tensor, "b 3 h w"],
     head_mask: Float[Tensor, "b 1 h w"],
-    torso_mask: Float[Tensor, "b 1 h w"],
     threshold: float = 0.9,
 ) -> Float[Tensor, "b 3 h w"]:
-    """Eq. 5 for images whose masks are soft: head over torso over background.
+    """Eq. 5 for images with soft masks: the rendered head over the layers below it.
 
-    Volume rendering leaves the head over black (-1), that is, multiplied by its mask already. Multiplying it again, as Eq. 5 on
-    features does, would draw a dark seam around hair; so the head is added and only what lies under it is attenuated.
-    Where the head mask is 0 the layers below come through untouched; where it reaches ``threshold`` they are gone.
+    Volume rendering leaves the head over black (-1), that is, multiplied by its mask already. Multiplying it again, as Eq. 5
+    does, would draw a dark seam around hair; so the head is added and only what lies under it is attenuated.
+    Where the head mask is 0 the layers below come through untouched, where it reaches ``threshold`` they are gone.
     For masks of 0 and 1 this equals ``fuse``.
 
     Args:
         head: the rendered head over -1.
-        torso: torso colours, valid also a little outside the torso mask.
-        background: what is behind.
+        below: torso over background, ``blend(torso, background, torso_mask)``.
         head_mask: M_head at the images' size.
-        torso_mask: M_torso at the images' size.
         threshold: head mask that covers entirely.
     """
-    below = torso * torso_mask + background * (1 - torso_mask)
     presence = ((head_mask - FOG) / (RIM - FOG)).clamp(0, 1)
     cover = ((head_mask - FOG) / (threshold - FOG)).clamp(0, 1)
     return (head + 1) * presence + (below + 1) * (1 - cover) - 1

@@ -31,9 +31,7 @@ class ResBlock2d(nn.Module):
 
 def up_block(in_channels: int, out_channels: int) -> nn.Sequential:
     """Nearest doubling, spectrally normalised convolution, batch norm, ReLU."""
-    return nn.Sequential(
-        nn.Upsample(scale_factor=2), spectral_conv(in_channels, out_channels), nn.BatchNorm2d(out_channels), nn.ReLU()
-    )
+    return nn.Sequential(nn.Upsample(scale_factor=2), spectral_conv(in_channels, out_channels), nn.BatchNorm2d(out_channels), nn.ReLU())
 
 
 class TorsoDecoder(nn.Module):

@@ -6,17 +6,21 @@ The work is split in two: ``prepare`` holds everything that depends on the sourc
 from dataclasses import dataclass
 
 import torch
+from core.hub import Pretrained
+from core.nn.stylegan import SynthesisBlock
+from core.nn.superres import SuperResolution
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from compose.background import BackgroundEncoder
+from compose.box import Box
 from compose.config import HTBSRConfig
-from compose.fusion import blend, concat_layers, fuse, over, person_mask
+from compose.fusion import FOG, blend, concat_layers, fuse, over, person_mask
 from compose.torso import Torso, TorsoBranch, TorsoFeatures
 from compose.warping import resize
-from core.hub import Pretrained
-from core.nn.stylegan import SynthesisBlock
-from core.nn.superres import SuperResolution
+
+HEAD_MARGIN = 6
+"""Pixels of the raw rendering around the head that the convolutions of the head layer can see (4), and some."""
 
 
 @dataclass(frozen=True)
@@ -156,50 +160,70 @@ class HTBSR(nn.Module, Pretrained):
             kp_src: 68 projected key points of the source in [-1, 1], y down, z = 0 (Eq. 9).
             kp_drv: the same of the driving frame.
         """
-        head_mask = weights.detach()
-        head, head_rgb = self.superres.block0(feature, feature[:, :3])
-        context = self._head_context(head_rgb, head_mask) if self.config.torso == "v2" else None
-        torso = self.torso(source.torso, kp_src, kp_drv, context)
         compose = self._layered if self.config.final_composite else self._fused
-        image = compose(head, head_rgb, head_mask, torso, source)
-        return Composite(image, torso.image, torso.mask, torso.occlusion, torso.deformation)
+        return compose(feature, weights.detach(), source, kp_src, kp_drv)
 
-    def _head_context(self, head_rgb: Tensor, head_mask: Tensor) -> Tensor:
-        """The rendered head and its mask at twice the side of the torso volume."""
-        size = 2 * self.config.volume_size
-        return torch.cat([resize(head_rgb, size), resize(head_mask, size)], 1)
-
-    def _fused(self, head: Tensor, head_rgb: Tensor, head_mask: Tensor, torso: Torso, source: SourceFeatures) -> Tensor:
-        """As published: images and features are fused at half the output size, the last block draws the output (spec 7.4)."""
-        if self.config.fuse == "concat":
-            size = self.config.fusion_size
-            layers = torch.cat([head, resize(self.torso_features(torso.hidden), size), source.background], 1)
-            return self.superres.block1(self.mix(layers), None)[1]
-        features, rgb = self._fuse_features(head, head_rgb, head_mask, torso, source)
-        return self.superres.block1(features, rgb)[1]
-
-    def _layered(self, head: Tensor, head_rgb: Tensor, head_mask: Tensor, torso: Torso, source: SourceFeatures) -> Tensor:
-        """The fused features refine the head layer; the layers then cover each other at full size and keep their sharpness."""
-        features, _ = self._fuse_features(head, head_rgb, head_mask, torso, source)
-        drawn = self.superres.block1(head + features, head_rgb)[1]
-        size = self.config.image_size
-        below, cover = resize(torso.image, size), resize(torso.mask, size)
-        return over(drawn, below, source.background_image, resize(head_mask, size), cover, self.config.head_threshold)
-
-    def _fuse_features(
-        self, head: Tensor, head_rgb: Tensor, head_mask: Tensor, torso: Torso, source: SourceFeatures
-    ) -> tuple[Tensor, Tensor]:
-        """Eq. 5 on features (mixed by convolutions) and on images, both at the fusion size."""
-        size, threshold = self.config.fusion_size, self.config.head_threshold
-        head_mask, torso_mask = resize(head_mask, size), resize(torso.mask, size)
-        person = person_mask(head_mask, torso_mask, threshold)
+    def _fused(self, feature: Tensor, weights: Tensor, source: SourceFeatures, kp_src: Tensor, kp_drv: Tensor) -> Composite:
+        """As published: features and images are fused at half the output size, the last block draws the output (spec 7.4)."""
+        size = self.config.fusion_size
+        head, head_rgb = self.superres.block0(feature, feature[:, :3])
+        torso = self.torso(source.torso, kp_src, kp_drv, self._context(head_rgb, weights))
         torso_features = resize(self.torso_features(torso.hidden), size)
-        rgb = fuse(head_rgb, resize(torso.image, size), source.background_rgb, head_mask, torso_mask, threshold)
+        if self.config.fuse == "concat":
+            mixed = self.mix(torch.cat([head, torso_features, source.background], 1))
+            return self._composite(self.superres.block1(mixed, None)[1], torso)
+        head_mask, person = self._masks(weights, torso)
+        foreground = self._foreground(head, torso_features, head_mask)
+        torso_rgb = resize(torso.image, size)
         if self.config.fuse == "v2":
-            foreground = self.head_torso(torch.cat([head * head_mask, torso_features * (1 - head_mask)], 1))
-            inner = blend(head_rgb, resize(torso.image, size), head_mask)
-            foreground, inner = self.head_torso_block(foreground, inner)
+            foreground, inner = self.head_torso_block(foreground, blend(head_rgb, torso_rgb, head_mask))
             rgb = blend(inner, source.background_rgb, person)
         else:
-            foreground = blend(head, torso_features, head_mask)
-        return self.mix(concat_layers(foreground, source.background, person)), rgb
+            rgb = fuse(head_rgb, torso_rgb, source.background_rgb, head_mask, person)
+        mixed = self.mix(concat_layers(foreground, source.background, person))
+        return self._composite(self.superres.block1(mixed, rgb)[1], torso)
+
+    def _layered(self, feature: Tensor, weights: Tensor, source: SourceFeatures, kp_src: Tensor, kp_drv: Tensor) -> Composite:
+        """The fused features refine the head layer; the layers then cover each other at full size and keep their sharpness.
+
+        At inference the head is drawn only where its mask is not empty; the margin makes that exact.
+        """
+        size, version = self.config.image_size, (self.config.torso, self.config.fuse)
+        crop = not torch.is_grad_enabled() and not self.training and version == ("v1", "v1")
+        box = Box.around(weights > FOG, HEAD_MARGIN) if crop else Box.whole(weights)
+        head, head_rgb = self.superres.block0(box.cut(feature), box.cut(feature[:, :3]))
+        torso = self.torso(source.torso, kp_src, kp_drv, self._context(head_rgb, weights))
+        torso_features = resize(self.torso_features(torso.hidden), self.config.fusion_size)
+        head_mask, person = (box.cut(mask, 2) for mask in self._masks(weights, torso))
+        foreground = self._foreground(head, box.cut(torso_features, 2), head_mask)
+        if self.config.fuse == "v2":
+            foreground = self.head_torso_block(foreground, None)[0]
+        mixed = self.mix(concat_layers(foreground, box.cut(source.background, 2), person))
+        drawn = self.superres.block1(head + mixed, head_rgb)[1]
+        below = blend(resize(torso.image, size), source.background_image, resize(torso.mask, size))
+        cover = box.cut(resize(weights, size), 4)
+        image = box.paste(over(drawn, box.cut(below, 4), cover, self.config.head_threshold), below, 4)
+        return self._composite(image, torso)
+
+    def _context(self, head_rgb: Tensor, weights: Tensor) -> Tensor | None:
+        """Version 2: the rendered head and its mask at twice the side of the torso volume."""
+        if self.config.torso == "v1":
+            return None
+        size = 2 * self.config.volume_size
+        return torch.cat([resize(head_rgb, size), resize(weights, size)], 1)
+
+    def _masks(self, weights: Tensor, torso: Torso) -> tuple[Tensor, Tensor]:
+        """M_head and M_person at the fusion size."""
+        head_mask, torso_mask = (resize(mask, self.config.fusion_size) for mask in (weights, torso.mask))
+        return head_mask, person_mask(head_mask, torso_mask, self.config.head_threshold)
+
+    def _foreground(self, head: Tensor, torso: Tensor, head_mask: Tensor) -> Tensor:
+        """Head and torso features under M_head: blended (version 1) or side by side through convolutions (version 2)."""
+        if self.config.fuse == "v2":
+            return self.head_torso(torch.cat([head * head_mask, torso * (1 - head_mask)], 1))
+        return blend(head, torso, head_mask)
+
+    @staticmethod
+    def _composite(image: Tensor, torso: Torso) -> Composite:
+        """The frame and its by-products."""
+        return Composite(image, torso.image, torso.mask, torso.occlusion, torso.deformation)

@@ -5,6 +5,7 @@ Coordinates are (x, y, z) = (width, height, depth) in [-1, 1], where -1 and 1 ar
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from einops import rearrange, repeat
@@ -99,9 +100,8 @@ class DenseMotion(nn.Module):
         width = (keypoints + 1) * (self.COMPRESSED + 1)
         downs = [width, *channels]
         ups = [*channels[::-1], out_channels]
-        ups[1:-1] = channels[-2::-1]
-        self.down = nn.ModuleList(conv_block3d(i, o) for i, o in zip(downs, downs[1:], strict=False))
-        self.up = nn.ModuleList(conv_block3d(i, o) for i, o in zip(ups, ups[1:], strict=False))
+        self.down = nn.ModuleList(conv_block3d(i, o) for i, o in pairwise(downs))
+        self.up = nn.ModuleList(conv_block3d(i, o) for i, o in pairwise(ups))
         width += out_channels
         self.head = HeadContext(out_channels) if head_context else None
         if head_context:
@@ -118,9 +118,7 @@ class DenseMotion(nn.Module):
         with torch.no_grad():
             self.mask.bias[0] = -4.0
 
-    def compressed(
-        self, volume: Float[Tensor, "b c d v v"], classes: Float[Tensor, "b 2 v v"]
-    ) -> Float[Tensor, "b 4 d v v"]:
+    def compressed(self, volume: Float[Tensor, "b c d v v"], classes: Float[Tensor, "b 2 v v"]) -> Float[Tensor, "b 4 d v v"]:
         """The few channels of the source that are moved with each key point; once per source."""
         return self.compress(torch.cat([volume, repeat(classes, "b c h w -> b c d h w", d=volume.shape[2])], 1))
 
