@@ -1,0 +1,7 @@
+"""``python -m portrait``."""
+
+import sys
+
+from portrait.cli import main
+
+sys.exit(main())

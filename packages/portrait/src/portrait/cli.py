@@ -1,0 +1,206 @@
+"""The command ``portrait``: every failure is one line with a stable code, on stderr, and a non-zero exit status."""
+
+import argparse
+import logging
+import signal
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from core.errors import PortraitError
+
+EXIT_FAILED, EXIT_BUG, EXIT_INTERRUPTED = 2, 1, 130
+
+
+class _Parser(argparse.ArgumentParser):
+    """Reports a wrong command line in one line, like every other failure."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(EXIT_FAILED, f"E_USAGE: {message}. See `{self.prog} --help`\n")
+
+
+class _Version(argparse.Action):
+    """``--version``, looked up only when asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
+        from importlib.metadata import version
+
+        print(f"portrait {version('real3d-portrait')}")
+        parser.exit()
+
+
+def _amplitude(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 2:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 2")
+    return value
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
+    return value
+
+
+def _seed(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text} is negative")
+    return value
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """All sub-commands and options."""
+    parser = _Parser(prog="portrait", description="One photograph and speech or a driving video in, a talking-portrait video out.")
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and stop")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_animate(commands)
+    demo = commands.add_parser("demo", help="make out/demo.mp4 and out/demo.png from a public-domain photograph and synthetic speech",
+                               formatter_class=argparse.ArgumentDefaultsHelpFormatter)  # fmt: skip
+    demo.add_argument("--out", type=Path, default=Path("out"), metavar="FOLDER", help="where the results go; made if absent")
+    _add_common(demo)
+    doctor = commands.add_parser("doctor", help="what this machine has, what is missing, what to do")
+    doctor.add_argument("--debug", action="store_true", help="show the traceback of a failure")
+    return parser
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--weights",
+        "--preset",
+        default="tiny",
+        metavar="NAME|FOLDER",
+        help="'tiny' (in the package) or a folder with i2p, adapter, renderer, htbsr, audio2motion (default: tiny)",
+    )
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto",
+                        help="auto takes a GPU if there is one (default: auto)")  # fmt: skip
+    parser.add_argument("--debug", action="store_true", help="show the traceback of a failure, and the time of every stage")
+
+
+def _add_animate(commands: Any) -> None:
+    about = "Animate a photograph with speech or with a driving video; writes H.264 + AAC at 25 fps."
+    p = commands.add_parser("animate", help="make a talking-portrait video", description=about)
+    p.add_argument("source", metavar="SOURCE", help="photograph with a face: JPEG, PNG, WebP, ...")
+    driver = p.add_mutually_exclusive_group(required=True)
+    driver.add_argument("--audio", metavar="FILE", help="speech that drives the lips: WAV, MP3, OGG, a video's sound, ...")
+    driver.add_argument("--video", metavar="FILE", help="talking person whose expression, head motion and sound are transferred")
+    p.add_argument(
+        "--pose",
+        metavar="static|idle|FILE",
+        help="head motion: still, small natural motion, or a video's (default: static with --audio, the driver's with --video)",
+    )
+    p.add_argument(
+        "--background",
+        default="source",
+        metavar="FILE|COLOR|source",
+        help="picture, colour ('#204060', 'teal') or the photograph's own (default: source)",
+    )
+    p.add_argument(
+        "--blink",
+        choices=("natural", "none", "period"),
+        help="blinking; period is every 5 s (default: natural with --audio, none with --video, whose driver blinks)",
+    )
+    p.add_argument(
+        "--mouth-amplitude",
+        type=_amplitude,
+        metavar="X",
+        help="how far speech opens the mouth, 0 to 2 (default: that of the weights, 0.45 for tiny)",
+    )
+    p.add_argument(
+        "--expression",
+        choices=("absolute", "relative"),
+        default="absolute",
+        help="with --video: the driver's face as it is, or its change from rest added to the photograph's (default: absolute)",
+    )
+    p.add_argument("--face", type=_count, metavar="N", help="which face of the photograph, 1 is the largest (default: 1)")
+    p.add_argument("--seed", type=_seed, default=0, metavar="N", help="of blinks, idle motion and speech variation (default: 0)")
+    p.add_argument("-o", "--output", required=True, metavar="OUT.mp4", help="video to write; replaced if it exists")
+    p.add_argument("--sheet", metavar="OUT.png", help="also write a contact sheet: source, PNCC, raw render, depth, result")
+    p.add_argument("--no-badge", action="store_true", help="leave out the visible 'AI generated' label")
+    _add_common(p)
+
+
+def _progress(items: Iterator[Any], label: str, total: int) -> Iterator[Any]:
+    """A bar on stderr with the time left."""
+    from tqdm import tqdm
+
+    return iter(tqdm(items, desc=label, total=total or None, unit="frame", file=sys.stderr, dynamic_ncols=True))
+
+
+def _animate(options: argparse.Namespace) -> int:
+    from portrait.output import PICTURE_SUFFIXES, VIDEO_SUFFIXES, check_output
+
+    inputs = (options.source, options.audio, options.video, options.pose, options.background)
+    video = check_output(options.output, VIDEO_SUFFIXES, inputs)
+    sheet = check_output(options.sheet, PICTURE_SUFFIXES, inputs) if options.sheet else None
+    from portrait.clip import write_clip
+    from portrait.pipeline import Portrait
+
+    portrait = Portrait.from_pretrained(options.weights, options.device)
+    plan = portrait.plan(
+        options.source, options.audio, options.video, options.pose, options.background, options.blink, options.mouth_amplitude,
+        options.expression, options.seed, options.face, _progress,
+    )  # fmt: skip
+    write_clip(portrait, plan, video, sheet, badge=not options.no_badge, progress=_progress)
+    if options.debug:
+        print(f"mean time: {portrait.timer.report()}", file=sys.stderr)
+    print(video)
+    return 0
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from portrait.demo import demo
+
+    demo(options.out, options.weights, options.device, progress=_progress)
+    return 0
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from portrait.doctor import doctor
+
+    return doctor()
+
+
+COMMANDS = {"animate": _animate, "demo": _demo, "doctor": _doctor}
+
+
+def _terminate(*_: Any) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _quiet(debug: bool) -> None:
+    """Our own warnings as single lines on stderr; those of libraries only with ``--debug``."""
+    logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr, force=True)
+    if not debug:
+        warnings.simplefilter("ignore")
+
+
+def _fail(message: str, status: int, debug: bool) -> int:
+    if debug:
+        import traceback
+
+        traceback.print_exc()
+    print(" ".join(message.split()), file=sys.stderr)
+    return status
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run ``portrait`` and return its exit status: 0, 2 (the user can mend it), 130 (interrupted) or 1 (a bug)."""
+    options = build_parser().parse_args(arguments)
+    _quiet(options.debug)
+    before = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        return COMMANDS[options.command](options)
+    except PortraitError as error:
+        return _fail(str(error), EXIT_FAILED, options.debug)
+    except KeyboardInterrupt:
+        return _fail("E_INTERRUPTED: stopped; nothing was written", EXIT_INTERRUPTED, options.debug)
+    except MemoryError:
+        return _fail("E_MEMORY: this machine has too little free memory. Close other programs and try again", EXIT_FAILED, options.debug)
+    except Exception as error:
+        return _fail(f"E_INTERNAL: {type(error).__name__}: {error}. Please report this; --debug shows where", EXIT_BUG, options.debug)
+    finally:
+        signal.signal(signal.SIGTERM, before)

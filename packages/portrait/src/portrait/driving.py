@@ -1,0 +1,183 @@
+"""What the face does, frame by frame at 25 fps: expression codes from speech or from a video."""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from audio2motion import Audio2Motion, AudioEncoder, motion_from_audio
+from core.errors import PortraitError
+from core.face.coeffs import FaceCoeffs
+from core.face.fitting import fit_video
+from core.face.model import FaceModel
+from core.media.audio import read_audio
+from core.media.video import read_video, video_info
+from core.perception.landmarks import track_faces
+from jaxtyping import Float
+from torch import Tensor
+
+from portrait.stream import Progress, silently
+
+log = logging.getLogger(__name__)
+
+FPS = 25
+SPEECH_RATE = 16000
+SOUND_RATE = 48000
+SILENCE = 1e-3
+"""Peak below which sound counts as silent (-60 dB of full scale)."""
+
+CHUNK = 250
+"""Frames of a driving video that are fitted together: bounds memory."""
+
+OVERLAP = 10
+"""Frames that neighbouring chunks share, so that their seam is smooth."""
+
+
+@dataclass(frozen=True)
+class Driving:
+    """Expression per frame, and what else the driver brings along.
+
+    Attributes:
+        exp: expression codes.
+        sound: mono samples in [-1, 1] and their rate, for the sound track.
+        euler: the driver's own head pose in radians; None for audio.
+        trans: the driver's own position in 3DMM units; None for audio.
+    """
+
+    exp: Float[Tensor, "t 64"]
+    sound: tuple[Float[np.ndarray, " n"], int] | None = None
+    euler: Float[Tensor, "t 3"] | None = None
+    trans: Float[Tensor, "t 3"] | None = None
+
+
+def drive_from_audio(
+    path: str | Path, model: Audio2Motion, mouth_amplitude: float | None = None, seed: int = 0, encoder: AudioEncoder | None = None
+) -> Driving:
+    """Speech to expression codes; silent sound gives a resting face and the warning ``W_SILENT``.
+
+    Args:
+        path: any file with a sound track.
+        model: stage 4.
+        mouth_amplitude: how far the mouth opens; None is what the weights were made with.
+        seed: of the model's noise.
+        encoder: of the audio features, to load it once for many clips.
+
+    Raises:
+        PortraitError: as ``read_audio``.
+    """
+    speech = read_audio(path, SPEECH_RATE)
+    if np.abs(speech).max() < SILENCE:
+        log.warning("W_SILENT: %s is silent; the face will rest", path)
+        exp = torch.zeros(-(-len(speech) * FPS // SPEECH_RATE), 64)
+    else:
+        exp = motion_from_audio(model, speech, mouth_amplitude, seed=seed, encoder=encoder)
+    return Driving(exp, (read_audio(path, SOUND_RATE), SOUND_RATE))
+
+
+def fit_driver(path: str | Path, face: FaceModel, progress: Progress = silently) -> FaceCoeffs:
+    """Track and fit the face of a video, streaming: frames are dropped as soon as their landmarks are known.
+
+    One identity, found on the first chunk, serves the whole clip. Frames without a face repeat their neighbours and are counted in the
+    warning ``W_FACE_LOST``.
+
+    Args:
+        path: the video.
+        face: the 3DMM.
+        progress: shows how far reading is.
+
+    Raises:
+        PortraitError: as ``read_video``; ``E_NO_FACE`` when no frame shows a face.
+    """
+    frames = progress(read_video(path, FPS), "track driver", round(video_info(path).seconds * FPS))
+    tracks = iter(track_faces(frames))
+    identity, parts, lost, total = None, [], 0, 0
+    for landmarks, fresh in _overlapping(tracks):
+        total += fresh
+        if not np.isfinite(landmarks).all((1, 2)).any():
+            lost += fresh
+            parts.append((None, fresh))
+            continue
+        fit = fit_video(face, landmarks, identity)
+        identity = fit.coeffs.id[:1] if identity is None else identity
+        lost += int((~np.isfinite(landmarks[-fresh:]).all((1, 2))).sum())
+        parts.append((fit.coeffs, fresh))
+    if identity is None:
+        raise PortraitError("E_NO_FACE", f"no face found in {path}", "Use a video that shows one clearly visible, upright human face.")
+    if lost:
+        log.warning("W_FACE_LOST: %d of %d frames of %s show no face; the face is held there", lost, total, path)
+    return _joined(parts)
+
+
+def _overlapping(tracks: Iterator[np.ndarray]) -> Iterator[tuple[np.ndarray, int]]:
+    """Chunks of ``CHUNK`` new frames behind ``OVERLAP`` old ones, and the number of new ones."""
+    tail: list[np.ndarray] = []
+    while fresh := list(islice(tracks, CHUNK)):
+        yield np.stack(tail + fresh)[:, :468].astype(np.float32), len(fresh)
+        tail = (tail + fresh)[-OVERLAP:]
+
+
+def _joined(parts: list[tuple[FaceCoeffs | None, int]]) -> FaceCoeffs:
+    """Chunks one after the other, cross-faded where they overlap; chunks without any face hold the nearest one before (or after)."""
+    first = next(coeffs for coeffs, _ in parts if coeffs is not None)
+    done: FaceCoeffs | None = None
+    for coeffs, fresh in parts:
+        if coeffs is None:
+            held = (first[:1] if done is None else done[-1:])[torch.zeros(fresh, dtype=torch.long)]
+            done = held if done is None else FaceCoeffs.cat([done, held])
+        elif done is None:
+            done = coeffs
+        else:
+            shared = len(coeffs) - fresh
+            done = FaceCoeffs.cat([done[: len(done) - shared], _faded(done[len(done) - shared :], coeffs[:shared]), coeffs[shared:]])
+    assert done is not None
+    return done
+
+
+def _faded(old: FaceCoeffs, new: FaceCoeffs) -> FaceCoeffs:
+    weight = (torch.arange(len(old)) + 1)[:, None] / (len(old) + 1)
+    return FaceCoeffs(*(torch.lerp(getattr(old, name), getattr(new, name), weight) for name in ("id", "exp", "euler", "trans")))
+
+
+def drive_from_video(
+    path: str | Path, face: FaceModel, source: FaceCoeffs, expression: Literal["absolute", "relative"] = "absolute",
+    progress: Progress = silently,
+) -> Driving:  # fmt: skip
+    """A talking person's expression, pose and sound.
+
+    Args:
+        path: the video.
+        face: the 3DMM.
+        source: the fitted photograph.
+        expression: ``absolute`` takes the driver's codes as they are; ``relative`` adds their difference from the driver's median
+            face to the photograph's expression, which keeps a smile or raised brows of the photograph.
+        progress: shows how far reading is.
+
+    Raises:
+        PortraitError: as ``fit_driver``.
+    """
+    coeffs = fit_driver(path, face, progress)
+    exp = coeffs.exp
+    if expression == "relative":
+        exp = source.exp + exp - exp.median(0, keepdim=True).values
+    return Driving(exp, _sound_track(path), coeffs.euler, coeffs.trans)
+
+
+def _sound_track(path: str | Path) -> tuple[np.ndarray, int] | None:
+    """The sound of a video; one that cannot be used is left out with a warning, for the picture is what drives."""
+    if not video_info(path).has_audio:
+        return None
+    try:
+        return read_audio(path, SOUND_RATE), SOUND_RATE
+    except PortraitError as error:
+        log.warning("W_SOUND: the video will be silent (%s)", error)
+        return None
+
+
+def track_pose(path: str | Path, face: FaceModel, progress: Progress = silently) -> tuple[Float[Tensor, "t 3"], Float[Tensor, "t 3"]]:
+    """Head motion of a video: euler (radians) and trans (3DMM units) at 25 fps; arguments and errors as ``fit_driver``."""
+    coeffs = fit_driver(path, face, progress)
+    return coeffs.euler, coeffs.trans

@@ -1,0 +1,165 @@
+"""The whole system: a photograph and a driver in, frames out one by one (spec 0 and 11)."""
+
+from collections.abc import Collection, Iterator
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from animate import HeadAvatar
+from audio2motion import Audio2Motion, AudioEncoder, encoder_for
+from compose import HTBSR
+from core.errors import PortraitError
+from core.face.coeffs import FaceCoeffs
+from core.face.model import FaceModel
+from jaxtyping import UInt8
+
+from portrait.background import choose_background
+from portrait.blink import apply_blinks, blink_amounts
+from portrait.driving import drive_from_audio, drive_from_video
+from portrait.networks import choose_device, weights_folder
+from portrait.plan import Plan, plan_pose
+from portrait.rendering import Frame, Renderer
+from portrait.source import Source, prepare_source
+from portrait.stream import Progress, silently
+from portrait.timing import StageTimer
+
+Photograph = str | Path | UInt8[np.ndarray, "h w 3"] | Source
+
+
+class Portrait:
+    """Photograph + driver to frames.
+
+    Args:
+        avatar: stages 1 and 2.
+        compositor: stage 3.
+        audio2motion: stage 4.
+        face: the 3DMM that the networks were trained with.
+        device: where the networks run.
+        batch: frames computed together.
+
+    Attributes:
+        timer: wall time per stage since construction.
+        size: side of the frames in pixels.
+
+    Raises:
+        PortraitError: ``E_FACE_MODEL`` when the weights belong to another 3DMM.
+    """
+
+    def __init__(
+        self, avatar: HeadAvatar, compositor: HTBSR, audio2motion: Audio2Motion, face: FaceModel,
+        device: torch.device | str = "cpu", batch: int = 4,
+    ) -> None:  # fmt: skip
+        for config in (avatar.adapter.config, audio2motion.config):
+            if config.face_model and config.face_model != face.fingerprint:
+                raise PortraitError("E_FACE_MODEL", f"the weights belong to face model {config.face_model}, this is {face.fingerprint}",
+                                    "Use the face model that the weights were trained with.")  # fmt: skip
+        self.device = torch.device(device)
+        self.face = face
+        self.timer = StageTimer()
+        self.audio2motion = audio2motion.to(self.device).eval().requires_grad_(False)
+        avatar, compositor = (net.to(self.device).eval().requires_grad_(False) for net in (avatar, compositor))
+        self.size = compositor.config.image_size
+        self._renderer = Renderer(avatar, compositor, face, self.device, batch, self.timer)
+
+    @classmethod
+    def from_pretrained(cls, source: str | Path = "tiny", device: str = "auto", batch: int = 4) -> "Portrait":
+        """Load the five networks.
+
+        Args:
+            source: ``tiny`` (shipped with the package) or a folder with ``i2p adapter renderer htbsr audio2motion``.
+            device: ``auto`` (a GPU if there is one), ``cpu`` or ``cuda``.
+            batch: frames computed together.
+
+        Raises:
+            PortraitError: ``E_WEIGHTS``, ``E_DEVICE`` or ``E_FACE_MODEL``.
+        """
+        target, folder = choose_device(device), weights_folder(source)
+        avatar = HeadAvatar.from_folder(folder)
+        compositor, talker = HTBSR.from_pretrained(folder / "htbsr"), Audio2Motion.from_pretrained(folder / "audio2motion")
+        return cls(avatar, compositor, talker, FaceModel.embedded(), target, batch)
+
+    @cached_property
+    def _encoder(self) -> AudioEncoder:
+        return encoder_for(self.audio2motion.config)
+
+    def prepare(self, source: Photograph, face: int | None = None) -> Source:
+        """Find the face, cut out, take apart and fit; a ``Source`` comes back as it is, so that one serves many clips."""
+        if isinstance(source, Source):
+            return source
+        with self.timer("prepare source"):
+            return prepare_source(source, self.face, self.size, face)
+
+    def plan(
+        self,
+        source: Photograph,
+        audio: str | Path | None = None,
+        video: str | Path | None = None,
+        pose: str | Path | None = None,
+        background: str | Path | None = None,
+        blink: str | None = None,
+        mouth_amplitude: float | None = None,
+        expression: str = "absolute",
+        seed: int = 0,
+        face: int | None = None,
+        progress: Progress = silently,
+    ) -> Plan:
+        """Read and check the input and decide every frame without rendering any.
+
+        The arguments are those of ``animate``; ``progress`` shows how far reading a driving video is.
+        """
+        if (audio is None) == (video is None):
+            raise ValueError("give audio or video: one of them")
+        prepared = self.prepare(source, face)
+        scenery = choose_background(background, prepared)
+        coeffs = prepared.coeffs
+        with self.timer("read driver"):
+            if audio is not None:
+                driving = drive_from_audio(audio, self.audio2motion, mouth_amplitude, seed, self._encoder)
+            else:
+                driving = drive_from_video(str(video), self.face, coeffs, expression, progress)
+            euler, trans = plan_pose(self.face, coeffs, driving, pose, seed, progress)
+            blinks = blink_amounts(blink or ("none" if audio is None else "natural"), len(driving.exp), seed)
+            exp = apply_blinks(self.face, coeffs.id, driving.exp, blinks)
+        return Plan(prepared, scenery, FaceCoeffs(coeffs.id.expand(len(exp), -1), exp, euler, trans), driving.sound)
+
+    def render(self, plan: Plan, maps: Collection[int] = ()) -> Iterator[Frame]:
+        """Frames of ``plan``, computed as they are asked for; memory does not grow with the length."""
+        return self._renderer.frames(plan, maps)
+
+    def animate(
+        self,
+        source: Photograph,
+        audio: str | Path | None = None,
+        video: str | Path | None = None,
+        pose: str | Path | None = None,
+        background: str | Path | None = None,
+        blink: str | None = None,
+        mouth_amplitude: float | None = None,
+        expression: str = "absolute",
+        seed: int = 0,
+        face: int | None = None,
+        maps: Collection[int] = (),
+    ) -> Iterator[Frame]:
+        """Frames of the talking portrait at 25 per second, computed as they are asked for; memory does not grow with the length.
+
+        The input is read and checked before this returns; only rendering waits for the iteration.
+
+        Args:
+            source: photograph (path or uint8 RGB) or an already prepared ``Source``.
+            audio: speech that drives the lips. Either this or ``video``.
+            video: a talking person whose expression is transferred.
+            pose: ``static``, ``idle`` or a video whose head motion is used; None is ``static`` with audio, the driver's own with video.
+            background: None or ``source`` (the photograph's own), a colour, or a picture file.
+            blink: ``natural``, ``none`` or ``period``; None is ``natural`` with audio, ``none`` with video (the driver blinks).
+            mouth_amplitude: how far speech opens the mouth; None is what the weights were made with.
+            expression: ``absolute`` copies the driver's face; ``relative`` adds its change from rest to the photograph's expression.
+            seed: of blinks, idle motion and audio-to-motion noise.
+            face: 1 for the largest face of the photograph, 2 for the next; None takes the largest and warns if there are several.
+            maps: indices of frames that shall carry their intermediate pictures.
+
+        Raises:
+            PortraitError: unusable input, each kind with its own code.
+            ValueError: arguments that contradict each other.
+        """
+        return self.render(self.plan(source, audio, video, pose, background, blink, mouth_amplitude, expression, seed, face), maps)

@@ -1,0 +1,159 @@
+"""From the numbers of a plan to pictures, a few frames at a time."""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+import numpy as np
+import torch
+from animate import HeadAvatar
+from compose import HTBSR
+from compose.model import SourceFeatures
+from core.camera import Camera
+from core.errors import PortraitError
+from core.face.coeffs import FaceCoeffs
+from core.face.model import FaceModel
+from core.face.pncc import render_pncc
+from einops import rearrange
+from jaxtyping import Float, UInt8
+from torch import Tensor
+from torch.nn import functional as F
+
+from portrait.plan import Plan
+from portrait.source import torso_keypoints
+from portrait.stream import prefetch
+from portrait.timing import StageTimer
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One frame of the result.
+
+    Attributes:
+        index: 0, 1, 2, ... at 25 frames per second.
+        image: RGB.
+        maps: for frames that were asked for: ``pncc``, ``raw`` (head before super-resolution) and ``depth`` (near is bright), RGB.
+    """
+
+    index: int
+    image: UInt8[np.ndarray, "s s 3"]
+    maps: dict[str, UInt8[np.ndarray, "s s 3"]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Scene:
+    """What depends on the source only: computed once per clip."""
+
+    planes: Tensor
+    features: SourceFeatures
+    pncc_cano: Tensor
+    pncc_src: Tensor
+    keypoints: Tensor
+
+
+def to_picture(image: Float[Tensor, "b 3 s s"]) -> UInt8[np.ndarray, "b s s 3"]:
+    """[-1, 1] to uint8 RGB, rounded."""
+    pixels = ((image.clamp(-1, 1) + 1) * 127.5 + 0.5).to(torch.uint8)
+    return rearrange(pixels, "b c h w -> b h w c").contiguous().cpu().numpy()
+
+
+def depth_picture(depth: Float[Tensor, "b 1 s s"], weights: Float[Tensor, "b 1 s s"]) -> UInt8[np.ndarray, "b s s 3"]:
+    """Depth as grey, near is bright; black where there is no head. Scaled per image to what the head covers."""
+    covered = weights > 0.5
+    far = torch.where(covered, depth, -torch.inf).flatten(1).amax(1).view(-1, 1, 1, 1)
+    near = torch.where(covered, depth, torch.inf).flatten(1).amin(1).view(-1, 1, 1, 1)
+    grey = torch.where(covered, (far - depth) / (far - near).clamp_min(1e-6) * 1.8 - 0.8, -1.0)
+    return to_picture(torch.nan_to_num(grey, -1.0).expand(-1, 3, -1, -1))
+
+
+def _repeat(value: Any, n: int) -> Any:
+    """A dataclass of tensors with a batch of one as a batch of ``n``, without copying."""
+    if isinstance(value, Tensor):
+        return value.expand(n, *value.shape[1:])
+    return replace(value, **{item.name: _repeat(getattr(value, item.name), n) for item in fields(value)})
+
+
+class Renderer:
+    """Renders plans with trained networks.
+
+    Args:
+        avatar: stages 1 and 2, on ``device``.
+        compositor: stage 3, on ``device``.
+        face: the 3DMM.
+        device: where the networks are.
+        batch: frames computed together.
+        timer: gets the time of every stage.
+    """
+
+    def __init__(self, avatar: HeadAvatar, compositor: HTBSR, face: FaceModel, device: torch.device, batch: int, timer: StageTimer) -> None:
+        self.avatar, self.compositor, self.face = avatar, compositor, face
+        self.device, self.batch, self.timer = device, batch, timer
+
+    def frames(self, plan: Plan, maps: Collection[int] = ()) -> Iterator[Frame]:
+        """All frames of ``plan`` in order; the PNCCs of the next batch are drawn in another thread meanwhile.
+
+        Args:
+            plan: what to render.
+            maps: indices of the frames that shall carry their intermediate pictures.
+
+        Raises:
+            PortraitError: ``E_MEMORY`` when the GPU is full.
+        """
+        try:
+            scene = self._scene(plan)
+            for start, pncc in prefetch(self._pnccs(plan.motion)):
+                part = plan.motion[start : start + len(pncc)]
+                wanted = [i for i in range(len(pncc)) if start + i in maps]
+                images, extra = self._batch(scene, part, pncc, wanted)
+                for i, image in enumerate(images):
+                    yield Frame(start + i, image, {name: pictures[i] for name, pictures in extra.items()} if i in wanted else {})
+        except torch.cuda.OutOfMemoryError as error:
+            raise PortraitError("E_MEMORY", "the GPU has too little free memory", "Free some, or use --device cpu.") from error
+
+    @torch.inference_mode()
+    def _scene(self, plan: Plan) -> _Scene:
+        source = plan.source
+        with self.timer("source networks"):
+            identity, rest = source.coeffs.id, torch.zeros_like(source.coeffs.exp)
+            pnccs = [render_pncc(self.face, identity, exp, self._pncc_size).to(self.device) for exp in (rest, source.coeffs.exp)]
+            planes = self.avatar.canonical(source.head.to(self.device))
+            features = self.compositor.prepare(*(x.to(self.device) for x in (source.torso, source.segmap, plan.background)))
+        return _Scene(planes, features, *pnccs, source.keypoints.to(self.device))
+
+    @property
+    def _pncc_size(self) -> int:
+        return self.avatar.adapter.config.pncc_size
+
+    @torch.inference_mode()
+    def _pncc(self, part: FaceCoeffs) -> Tensor:
+        with self.timer("pncc", len(part)):
+            return render_pncc(self.face, part.id, part.exp, self._pncc_size)
+
+    def _pnccs(self, motion: FaceCoeffs) -> Iterator[tuple[int, Tensor]]:
+        for start in range(0, len(motion), self.batch):
+            yield start, self._pncc(motion[start : start + self.batch])
+
+    @torch.inference_mode()
+    def _batch(
+        self, scene: _Scene, part: FaceCoeffs, pncc: Tensor, wanted: list[int]
+    ) -> tuple[UInt8[np.ndarray, "b s s 3"], dict[str, UInt8[np.ndarray, "b s s 3"]]]:
+        n = len(part)
+        keypoints = torso_keypoints(self.face, part).to(self.device)
+        camera = Camera.from_pose(part.euler, part.trans, self.avatar.renderer.config.focal).to(self.device)
+        with self.timer("motion adapter", n):
+            canonical = scene.planes.expand(n, *scene.planes.shape[1:])
+            pncc_cano, pncc_src = scene.pncc_cano.expand_as(pncc), scene.pncc_src.expand_as(pncc)
+            planes = self.avatar.animate(canonical, pncc_src, pncc.to(self.device), pncc_cano)
+        with self.timer("volume rendering", n):
+            head = self.avatar.renderer.render_raw(planes, camera)
+        with self.timer("super-resolution", n):
+            composite = self.compositor(
+                head.feature, head.weights, _repeat(scene.features, n), scene.keypoints.expand(n, -1, -1), keypoints
+            )
+            images = to_picture(composite.image)
+        if not wanted:
+            return images, {}
+        side = images.shape[1]
+        raw, shown = (F.interpolate(x, (side, side), mode="bilinear") for x in (head.feature[:, :3], pncc))
+        depth, weights = (F.interpolate(x, (side, side), mode="nearest") for x in (head.depth, head.weights))
+        return images, {"pncc": to_picture(shown), "raw": to_picture(raw), "depth": depth_picture(depth, weights)}

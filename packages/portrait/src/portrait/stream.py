@@ -1,0 +1,68 @@
+"""Streams of frames: work ahead in another thread, show progress."""
+
+import queue
+import threading
+from collections.abc import Callable, Generator, Iterator
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+Progress = Callable[[Iterator[Any], str, int], Iterator[Any]]
+"""Wraps a stream to show how far it is: (items, what is being done, expected number) to the same items."""
+
+_END = object()
+
+
+def silently(items: Iterator[Any], label: str, total: int) -> Iterator[Any]:
+    """The ``Progress`` that shows nothing."""
+    return items
+
+
+def prefetch(items: Iterator[T], depth: int = 2) -> Iterator[T]:
+    """Yield ``items`` unchanged while a thread computes up to ``depth`` of them ahead.
+
+    Exceptions of ``items`` are raised here. Closing the result, or leaving its loop, stops the thread after the item at work.
+
+    Args:
+        items: what to compute ahead; used by the thread only.
+        depth: how many finished items may wait; bounds the memory.
+    """
+    ready: queue.Queue = queue.Queue(maxsize=depth)
+    stop = threading.Event()
+    thread = threading.Thread(target=_work, args=(items, ready, stop), daemon=True, name="prefetch")
+    thread.start()
+    try:
+        while True:
+            item, error = ready.get()
+            if error is not None:
+                raise error
+            if item is _END:
+                return
+            yield item
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _work(items: Iterator[Any], ready: queue.Queue, stop: threading.Event) -> None:
+    """Fill ``ready`` with (item, None), at the end with (end, error or None)."""
+    try:
+        for item in items:
+            _put(ready, (item, None), stop)
+            if stop.is_set():
+                return
+        _put(ready, (_END, None), stop)
+    except BaseException as error:  # handed over to the consumer, whatever it is
+        _put(ready, (_END, error), stop)
+    finally:
+        if isinstance(items, Generator):
+            items.close()
+
+
+def _put(ready: queue.Queue, entry: tuple, stop: threading.Event) -> None:
+    while not stop.is_set():
+        try:
+            return ready.put(entry, timeout=0.1)
+        except queue.Full:
+            continue
+    return None
