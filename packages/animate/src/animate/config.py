@@ -1,0 +1,76 @@
+"""Sizes and options of the motion adapter."""
+
+from dataclasses import dataclass
+from typing import Literal, Self
+
+from core.presets import from_preset
+
+
+@dataclass(frozen=True)
+class MotionAdapterConfig:
+    """Every size of ``MotionAdapter`` (paper 3.2, Table 6; spec 5). The defaults are the paper's network, 5.706 M parameters."""
+
+    pncc_inputs: Literal["cano+src+drv", "src+drv"] = "cano+src+drv"
+    """Which PNCCs are stacked: nine channels as in the published weights, or six as in Eq. 2."""
+    image_size: int = 512
+    """Side of the PNCC images; a multiple of 32."""
+    widths: tuple[int, ...] = (32, 64, 160, 256)
+    """Token width of every MiT stage (MiT-B0)."""
+    depths: tuple[int, ...] = (2, 2, 2, 2)
+    """Transformer blocks of every MiT stage."""
+    heads: tuple[int, ...] = (1, 2, 5, 8)
+    """Attention heads of every MiT stage."""
+    head_channels: int = 256
+    """Width of the head that joins the stages and of the convolutions after it."""
+    plane_channels: int = 32
+    """Channels of one plane."""
+    plane_size: int = 256
+    """Side of a plane."""
+    drop_path: float = 0.1
+    """Stochastic depth of the last transformer block, while training."""
+    dropout: float = 0.1
+    """Share of the head's channels dropped while training."""
+    start_still: bool = False
+    """Initialise the last convolution near zero, so that training starts from the canonical planes."""
+    face_model: str = ""
+    """Fingerprint of the face model whose PNCCs the weights were trained on; empty while untrained."""
+
+    def __post_init__(self) -> None:
+        for name in ("widths", "depths", "heads"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))  # JSON knows lists only
+        if self.image_size % 32:
+            raise ValueError(f"image_size {self.image_size} is not a multiple of 32")
+
+    @property
+    def in_channels(self) -> int:
+        """Channels of the stacked PNCCs."""
+        return 3 * len(self.pncc_inputs.split("+"))
+
+    @classmethod
+    def preset(cls, name: str) -> Self:
+        """``debug``, ``tiny`` or ``paper``."""
+        return from_preset(cls, PRESETS, name)
+
+
+PRESETS = {
+    "debug": {
+        "image_size": 64,
+        "widths": (8, 8, 16, 16),
+        "depths": (1, 1, 1, 1),
+        "heads": (1, 1, 2, 2),
+        "head_channels": 16,
+        "plane_channels": 8,
+        "plane_size": 16,
+        "start_still": True,
+    },
+    "tiny": {
+        "image_size": 256,
+        "widths": (16, 32, 64, 96),
+        "heads": (1, 2, 4, 6),
+        "head_channels": 48,
+        "plane_channels": 16,
+        "plane_size": 96,
+        "start_still": True,
+    },
+    "paper": {},
+}
