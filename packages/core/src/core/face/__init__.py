@@ -1,1 +1,10 @@
+"""The face: a morphable model, its regions, named motions, fitting to landmarks and the PNCC image.
 
+``core.face.expression``, ``core.face.fitting`` and ``core.face.regions`` are imported by name.
+"""
+
+from core.face.coeffs import FaceCoeffs
+from core.face.model import FaceModel, pose_points, project
+from core.face.pncc import render_pncc
+
+__all__ = ["FaceCoeffs", "FaceModel", "pose_points", "project", "render_pncc"]
