@@ -1,5 +1,6 @@
 """What reading and writing any medium have in common: input checks and files that appear only when complete."""
 
+import errno
 import os
 import secrets
 from collections.abc import Iterator
@@ -7,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from core.errors import PortraitError
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def check_input(path: str | Path, kind: str) -> Path:
@@ -43,9 +46,13 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     temporary = target.with_name(f".{target.stem[:60]}.{secrets.token_hex(4)}.part{target.suffix}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        temporary.touch()  # finds out now, and not after minutes of work, whether it can be written
         yield temporary
         temporary.replace(target)
     except OSError as error:
+        about = {str(name) for name in (target, temporary, *target.parents)}
+        if error.errno not in FULL and str(error.filename) not in about:
+            raise  # of some other file that the caller touches meanwhile
         remedy = "Choose a folder that exists and can be written to, with enough free space."
         raise PortraitError("E_WRITE", f"{str(path)!r} could not be written ({error.strerror or error})", remedy) from error
     finally:

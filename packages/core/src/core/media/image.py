@@ -83,7 +83,7 @@ def _decode(image: Image.Image, name: str, max_side: int) -> UInt8[np.ndarray, "
             raise PortraitError("E_IMAGE_EMPTY", f"{name!r} is fully transparent", "Give a picture in which the person can be seen.")
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, (*BACKDROP, 255)), picture)
         profile = None  # the backdrop is sRGB already, and cut-outs rarely carry another space
-    return np.asarray(_to_srgb(picture, profile, name))
+    return np.array(_to_srgb(picture, profile, name))
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:

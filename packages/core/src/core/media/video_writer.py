@@ -68,7 +68,6 @@ class VideoWriter:
         self._stack = ExitStack()
         try:
             temporary = self._stack.enter_context(atomic_path(self.path))
-            temporary.parent.mkdir(parents=True, exist_ok=True)
             options = {} if self.path.suffix.lower() == ".mkv" else {"movflags": "+faststart"}
             self._container = self._stack.enter_context(av.open(str(temporary), "w", options=options))
             self._video = self._add_video()

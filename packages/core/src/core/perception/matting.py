@@ -1,0 +1,75 @@
+"""Soft outline of a person and colours free of the background behind it."""
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from core.perception import solutions
+
+
+def person_alpha(image: UInt8[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w"]:
+    """Opacity of the people in a photo, in [0, 1]: MediaPipe selfie segmentation sharpened along the edges of the image.
+
+    Args:
+        image: RGB, best a square crop of head and shoulders.
+    """
+    rough = solutions.selfie_segmentation().run(image).segmentation_mask.astype(np.float32)
+    return refine_alpha(image, rough)
+
+
+def refine_alpha(image: UInt8[np.ndarray, "h w 3"], rough: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
+    """Move a soft mask's transition to the edges of the image with a colour guided filter (He et al. 2013), certain regions kept."""
+    radius = max(2, round(0.016 * max(image.shape[:2])))
+    guided = guided_filter(image.astype(np.float32) / 255.0, rough, radius, 1e-4)
+    return np.clip((guided - 0.1) / 0.8, 0.0, 1.0)
+
+
+def guided_filter(guide: Float[np.ndarray, "h w 3"], values: Float[np.ndarray, "h w"], radius: int, eps: float) -> Float[np.ndarray, "h w"]:
+    """Locally fit ``values`` as a linear function of the guide's colours in windows of ``2 * radius + 1`` and average the fits.
+
+    Args:
+        guide: colours in [0, 1].
+        values: what to filter.
+        radius: of the windows, in pixels.
+        eps: variance of colour (squared) below which the result is smooth.
+    """
+    import cv2
+
+    def mean(array: np.ndarray) -> np.ndarray:
+        return cv2.blur(array, (2 * radius + 1, 2 * radius + 1), borderType=cv2.BORDER_REFLECT)
+
+    centre, average = mean(guide), mean(values)
+    pairs = [(0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2)]
+    rr, rg, rb, gg, gb, bb = (mean(guide[..., i] * guide[..., j]) - centre[..., i] * centre[..., j] + eps * (i == j) for i, j in pairs)
+    cr, cg, cb = (mean(guide[..., i] * values) - centre[..., i] * average for i in range(3))
+    # Cramer's rule for the symmetric 3 x 3 system (covariance + eps) a = covariance with the values
+    m0, m1, m2 = gg * bb - gb * gb, gb * rb - rg * bb, rg * gb - gg * rb
+    inverse = 1.0 / (rr * m0 + rg * m1 + rb * m2)
+    slope = np.stack(
+        [
+            (m0 * cr + m1 * cg + m2 * cb) * inverse,
+            (m1 * cr + (rr * bb - rb * rb) * cg + (rg * rb - rr * gb) * cb) * inverse,
+            (m2 * cr + (rg * rb - rr * gb) * cg + (rr * gg - rg * rg) * cb) * inverse,
+        ],
+        axis=-1,
+    )
+    offset = average - (slope * centre).sum(axis=-1)
+    return (mean(slope) * guide).sum(axis=-1) + mean(offset)
+
+
+def foreground_colours(image: UInt8[np.ndarray, "h w 3"], alpha: Float[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w 3"]:
+    """Colours of the person alone where the photo shows a mixture with the background (blur fusion, Forte 2021, two passes).
+
+    Solves ``image = alpha * F + (1 - alpha) * B`` for F, close to local averages of the certain foreground and background.
+    """
+    import cv2
+
+    photo = image.astype(np.float32)
+    weight = alpha[..., None]
+    foreground, background = photo, photo
+    for side in (45, 7):
+        size = (side, side)
+        near_fore = cv2.blur(foreground * weight, size) / (cv2.blur(alpha, size)[..., None] + 1e-5)
+        near_back = cv2.blur(background * (1 - weight), size) / (cv2.blur(1 - alpha, size)[..., None] + 1e-5)
+        foreground = np.clip(near_fore + weight * (photo - weight * near_fore - (1 - weight) * near_back), 0, 255)
+        background = near_back
+    return np.round(foreground).astype(np.uint8)
