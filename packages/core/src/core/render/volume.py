@@ -1,0 +1,213 @@
+"""Volume rendering of tri-planes: two-pass sampling and the mid-point ray marcher (EG3D; Real3D-Portrait B.1; spec 3.3).
+
+Between two neighbouring samples the density is ``softplus((sigma_k + sigma_k+1) / 2 - 1)`` and the colour is the mean of both, so
+the image is a weighted sum of the samples' colours: ``sum_k (w_k-1 + w_k) / 2 * colour_k``. Only depths and densities have to be
+sorted for that; colours, 32 numbers each, stay where they were computed. ``core.render.reference`` is the readable twin.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from einops import rearrange
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from core.camera import Camera, Rays, Window
+from core.render.decoder import COLOUR_SCALE, COLOUR_SHIFT, Activation, PlaneDecoder
+from core.render.sampling import Noise, Scheme, importance, merged_ranks, ray_bounds, stratified
+from core.render.triplane import PlaneAxes, PlaneSampler, sample_planes
+
+CHUNK = 4096
+"""Rays per pass without autograd on a CPU: what fits into its caches."""
+
+
+@dataclass(frozen=True)
+class VolumeConfig:
+    """Everything that decides what a tri-plane looks like; the defaults are the published model."""
+
+    channels: int = 32
+    """Channels of the planes."""
+    hidden: int = 64
+    """Width of the decoder's hidden layer."""
+    features: int = 32
+    """Channels of the rendered feature image; the first three are RGB."""
+    activation: Activation = "softplus"
+    """Hidden activation of the decoder; silu is cheaper on CPUs."""
+    sigma_bias: float = 0.0
+    """Initial bias of the raw density."""
+    density_scale: float = 1.0
+    """Factor on the density; larger lets a network trained from scratch make surfaces opaque sooner."""
+    coarse: int = 48
+    """Samples per ray of the first pass."""
+    fine: int = 48
+    """Samples per ray of the second pass, placed where the first found something; 0 leaves it out."""
+    scheme: Scheme = "eg3d"
+    """Strata and importance sampling as in the published code, or by the textbook (see ``core.render.sampling``)."""
+    floor: float = 0.01
+    """Weight that importance sampling gives to intervals where the first pass found nothing."""
+    plane_axes: PlaneAxes = "eg3d"
+    """``eg3d``: (x,y), (x,z), (z,x) as in all published weights. ``xyz``: (x,y), (x,z), (z,y), for networks trained from scratch."""
+    box: float = 1.0
+    """Side of the cube that the planes span, world units."""
+    bound_centre: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """Centre of the ellipsoid that holds the head."""
+    bound_radius: tuple[float, float, float] | None = None
+    """Its semi-axes. Outside is empty and not sampled, so fewer samples suffice. None: the whole box."""
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """What one pass of the renderer gives.
+
+    Attributes:
+        feature: feature image in [-1.002, 1.002], empty -1; the first three channels are the raw RGB image.
+        depth: mean distance along the ray, world units; the farthest bound where nothing was met.
+        weights: opacity in [0, 1), the head mask ``M_head``.
+    """
+
+    feature: Float[Tensor, "b c s s"]
+    depth: Float[Tensor, "b 1 s s"]
+    weights: Float[Tensor, "b 1 s s"]
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """The rays of one pass with their bounds and noise."""
+
+    origins: Float[Tensor, "b n 3"]
+    directions: Float[Tensor, "b n 3"]
+    near: Float[Tensor, "b n"]
+    far: Float[Tensor, "b n"]
+    coarse_noise: Noise
+    fine_noise: Noise
+
+    def take(self, index: Int[Tensor, "b k"]) -> "Bundle":
+        """The rays of ``index``, per sample."""
+        return self.map(lambda x: x.gather(1, index if x.ndim == 2 else index[..., None].expand(-1, -1, x.shape[2])))
+
+    def part(self, start: int, stop: int) -> "Bundle":
+        """A range of the rays."""
+        return self.map(lambda x: x[:, start:stop])
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> "Bundle":
+        """Apply to every tensor."""
+        values = (self.origins, self.directions, self.near, self.far, self.coarse_noise, self.fine_noise)
+        return Bundle(*(function(x) if isinstance(x, Tensor) else x for x in values))
+
+
+class VolumeRenderer(nn.Module):
+    """Camera and planes to a feature image, its depth and its opacity. The only weights are the decoder's."""
+
+    def __init__(self, config: VolumeConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.decoder = PlaneDecoder(config.channels, config.hidden, config.features, config.activation, config.sigma_bias)
+
+    def forward(
+        self,
+        planes: Float[Tensor, "b 3 c h w"],
+        camera: Camera,
+        size: int,
+        window: Window | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Rendering:
+        """Render.
+
+        Args:
+            planes: feature planes, flipped and ready (``flip_planes``).
+            camera: one per sample.
+            size: side of the full image in pixels.
+            window: render only this part of the image; the result then has its size.
+            generator: jitters the samples (training). None samples the middle of every stratum: equal input, equal output.
+        """
+        rays = camera.rays(size, window)
+        side = size if window is None else window.size
+        with torch.autocast(planes.device.type, enabled=False):  # densities need the precision
+            planes = planes if planes.dtype == torch.float64 else planes.float()
+            sampler = PlaneSampler(planes, self.config.plane_axes, self.config.box)
+            values = self._render(sampler, *self._bundle(rays, generator))
+        feature, depth, weights = (rearrange(x, "b (h w) c -> b c h w", h=side) for x in values)
+        return Rendering(feature, depth, weights)
+
+    def density(self, planes: Float[Tensor, "b 3 c h w"], points: Float[Tensor, "b n 3"]) -> Float[Tensor, "b n"]:
+        """Raw density (before bias and softplus) at world points, for regularisers."""
+        return self.decoder.sigma(sample_planes(planes, points, self.config.plane_axes, self.config.box))
+
+    def _bundle(self, rays: Rays, generator: torch.Generator | None) -> tuple[Bundle, Tensor]:
+        config, shape = self.config, rays.origins.shape[:2]
+        near, far, hit = ray_bounds(rays, config.box, config.bound_centre, config.bound_radius)
+        noise: list[Noise] = [0.5, 0.5]
+        if generator is not None:
+            for i, count in enumerate((config.coarse, config.fine)):
+                draw = torch.rand(*shape, count, generator=generator, device=generator.device, dtype=near.dtype)
+                noise[i] = draw.to(near.device)
+        return Bundle(rays.origins, rays.directions, near, far, *noise), hit
+
+    def _render(self, sampler: PlaneSampler, bundle: Bundle, hit: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Leave out rays that miss (on a CPU; elsewhere counting them would stall the device), march, put the results back."""
+        (b, n), on_cpu = hit.shape, hit.device.type == "cpu"
+        empty_depth = bundle.far.max()
+        most = int(hit.sum(1).max()) if on_cpu else n
+        index = None
+        if most < n:
+            index = hit.byte().sort(dim=1, descending=True, stable=True).indices[:, :most]
+            bundle = bundle.take(index)
+        step = CHUNK if on_cpu and not torch.is_grad_enabled() else max(most, 1)
+        parts = [self.march(sampler, bundle.part(i, i + step), empty_depth) for i in range(0, max(most, 1), step)]
+        found = tuple(torch.cat(p, 1) if len(p) > 1 else p[0] for p in zip(*parts, strict=True))
+        if index is None:
+            return found
+        blanks = (-1.0, empty_depth, 0.0)
+        return tuple(
+            torch.zeros(b, n, x.shape[2]).to(x).add(blank).scatter(1, index[..., None].expand_as(x), x)
+            for x, blank in zip(found, blanks, strict=True)
+        )
+
+    def march(
+        self, sampler: PlaneSampler, bundle: Bundle, empty_depth: Float[Tensor, ""]
+    ) -> tuple[Float[Tensor, "b n f"], Float[Tensor, "b n 1"], Float[Tensor, "b n 1"]]:
+        """Feature in [-1, 1], depth and opacity of rays."""
+        config = self.config
+        depths = stratified(bundle.near, bundle.far, config.coarse, config.scheme, bundle.coarse_noise)
+        sigma, logits = self._query(sampler, bundle, depths)
+        if config.fine:
+            with torch.no_grad():
+                coarse_weights = self.interval_weights(depths, sigma)
+                fine = importance(depths, coarse_weights, config.fine, config.scheme, bundle.fine_noise, config.floor)
+                rank = merged_ranks(depths, fine)
+            fine_sigma, fine_logits = self._query(sampler, bundle, fine)
+            union = torch.cat([depths, fine], -1)
+            depths = torch.zeros_like(union).scatter(-1, rank, union)
+            sigma = torch.zeros_like(union).scatter(-1, rank, torch.cat([sigma, fine_sigma], -1))
+        weights = self.interval_weights(depths, sigma)
+        share = (F.pad(weights, (1, 0)) + F.pad(weights, (0, 1))) / 2
+        if config.fine:
+            coarse_share, fine_share = share.gather(-1, rank).split([config.coarse, config.fine], -1)
+            colour = weighted_sum(coarse_share, logits.sigmoid()) + weighted_sum(fine_share, fine_logits.sigmoid())
+        else:
+            colour = weighted_sum(share, logits.sigmoid())
+        total = weights.sum(-1, keepdim=True)
+        colour = colour * COLOUR_SCALE + total * COLOUR_SHIFT  # colour_of() is affine, so it can follow the sum
+        middle = (depths[..., 1:] + depths[..., :-1]) / 2
+        depth = (weights * middle).sum(-1, keepdim=True) / total.clamp_min(1e-10)
+        return colour * 2 - 1, torch.where(total > 0, depth, empty_depth), total
+
+    def interval_weights(self, depths: Float[Tensor, "b n s"], sigma: Float[Tensor, "b n s"]) -> Float[Tensor, "b n i"]:
+        """Share of every interval between neighbouring samples in the pixel: opacity times transmittance so far."""
+        density = F.softplus((sigma[..., 1:] + sigma[..., :-1]) / 2 - 1) * self.config.density_scale
+        optical = density * (depths[..., 1:] - depths[..., :-1])
+        before = optical.cumsum(-1) - optical
+        return torch.exp(-before) * -torch.expm1(-optical)
+
+    def _query(self, sampler: PlaneSampler, bundle: Bundle, depths: Tensor) -> tuple[Tensor, Tensor]:
+        """Raw density (b, n, s) and colour logits (b, n, s, f) at depths along rays."""
+        points = bundle.origins[:, :, None] + depths[..., None] * bundle.directions[:, :, None]
+        sigma, logits = self.decoder(sampler(rearrange(points, "b n s k -> b (n s) k")))
+        return sigma.unflatten(1, depths.shape[1:]), logits.unflatten(1, depths.shape[1:])
+
+
+def weighted_sum(weights: Float[Tensor, "b n s"], values: Float[Tensor, "b n s f"]) -> Float[Tensor, "b n f"]:
+    """Sum over the samples of every ray."""
+    return (weights[..., None, :] @ values).squeeze(-2)
