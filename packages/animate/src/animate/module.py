@@ -1,0 +1,188 @@
+"""Stage 2: a motion adapter moves the canonical tri-plane; I2P and renderer are fine-tuned (paper 3.2, Eq. 3 and 4)."""
+
+import copy
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from core.camera import Window
+from core.data.clips import FrameBatch, PairBatch
+from core.face.model import FaceModel
+from core.hub import Pretrained
+from core.losses.laplacian import laplacian
+from core.losses.perceptual import build_perceptual
+from core.losses.regularizers import density_total_variation
+from core.nn.discriminator import DualDiscriminatorConfig
+from core.train.adversary import Adversary, AdversaryOptions, Views
+from core.train.pictures import depth_picture
+from core.train.schedule import Group, Schedule
+from core.train.scores import psnr
+from core.train.stage import Outcome, StageModule, load_network
+from core.train.windows import draw_window
+from jaxtyping import Float
+from recon.config import HeadRendererConfig, I2PConfig
+from recon.model import I2P
+from recon.objective import HeadTarget
+from recon.renderer import HeadRenderer
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from animate.avatar import HeadAvatar
+from animate.config import MotionAdapterConfig
+from animate.model import MotionAdapter
+from animate.motion import PNCCs, draw_neighbours, draw_pnccs
+from animate.objective import AnimateWeights, animate_losses, expressive_interest
+
+
+class AnimateModule(StageModule):
+    """Trains ``MotionAdapter`` and fine-tunes ``I2P`` and ``HeadRenderer``; ``trainer.max_steps`` counts generator updates."""
+
+    def __init__(
+        self,
+        scale: str = "paper",
+        init_from: str | None = None,
+        window: int | None = None,
+        weights: AnimateWeights = AnimateWeights(),  # noqa: B008 - frozen
+        schedule: Schedule = Schedule(floor=5e-6),  # noqa: B008 - frozen
+        adversary: AdversaryOptions = AdversaryOptions(),  # noqa: B008 - frozen
+        vgg: str | None = None,
+        finetune: float = 1.0,
+        finetune_start: int = 6000,
+        finetune_stop: int | None = 70000,
+        superres_start: int = 30000,
+        source_every: int = 16,
+        seed: int = 0,
+    ) -> None:
+        """Options.
+
+        Args:
+            scale: preset of the networks: debug, tiny, paper (= 87M), 40M, 200M.
+            init_from: weights folder of stage 1 (``i2p``, ``renderer``), or of this stage (also ``adapter``).
+            window: train on a random square window of so many raw pixels, drawn towards head, mouth and eyes; None: whole image.
+            weights: loss weights.
+            schedule: learning rate, warm-up, decay.
+            adversary: GAN step; off with weight 0.
+            vgg: folder with VGG weights for the perceptual terms.
+            finetune: factor on the learning rate of I2P; 0 freezes it.
+            finetune_start: first step at which I2P and the volume decoder learn.
+            finetune_stop: first step at which I2P no longer learns; None: never.
+            superres_start: first step at which the super-resolution learns.
+            source_every: the source frame is its own target every so many steps (keeps the identity); 0: never.
+            seed: of windows and ray jitter.
+        """
+        renderer = HeadRendererConfig.preset(scale if scale in ("debug", "tiny") else "paper")
+        gan = None
+        if adversary.weight:
+            gan = Adversary(adversary, DualDiscriminatorConfig(image_size=renderer.image_size, raw_size=renderer.raw_size))
+        super().__init__(schedule, gan, init_from, seed)
+        if window is not None and gan is not None:
+            raise ValueError("the discriminator judges whole images: use window=None or adversary.weight=0")
+        self.face = copy.deepcopy(FaceModel.embedded())
+        adapter = MotionAdapterConfig.preset(scale if scale in ("debug", "tiny") else "paper")
+        adapter = MotionAdapter(replace(adapter, face_model=self.face.fingerprint))
+        self.avatar = HeadAvatar(I2P(I2PConfig.preset(scale)), adapter, HeadRenderer(renderer))
+        self.perceptual = build_perceptual(vgg) if weights.perceptual else None
+        self.weights = weights
+        self.window = window
+        self.finetune, self.finetune_start, self.finetune_stop = finetune, finetune_start, finetune_stop
+        self.superres_start = superres_start
+        self.source_every = source_every
+
+    def networks(self) -> dict[str, Pretrained]:
+        """``i2p``, ``adapter`` and ``renderer``."""
+        return {"i2p": self.avatar.i2p, "adapter": self.avatar.adapter, "renderer": self.avatar.renderer}
+
+    def load(self, folder: Path) -> None:
+        """Stage 1 has no adapter yet; a folder of this stage does."""
+        for name, network in self.networks().items():
+            if name != "adapter" or (folder / name).is_dir():
+                load_network(network, folder / name)
+
+    def frozen(self) -> list[nn.Module]:
+        """I2P when it is not fine-tuned."""
+        return [self.avatar.i2p] if self.finetune == 0 else []
+
+    def groups(self) -> list[Group]:
+        """Adapter from the start; the others when their time comes (spec 9.2)."""
+        renderer = self.avatar.renderer
+        tuned = [Group("i2p", self.avatar.i2p, self.finetune, self.finetune_start, self.finetune_stop)] if self.finetune else []
+        return [
+            Group("adapter", self.avatar.adapter),
+            *tuned,
+            Group("volume", renderer.volume, start=self.finetune_start),
+            Group("superres", renderer.superres, start=self.superres_start),
+        ]
+
+    def objective(self, batch: PairBatch) -> Outcome:
+        """Eq. 3, with Eq. 4 and the density term at their intervals."""
+        generator = self.randomness()
+        if self.source_every and self.global_step % self.source_every == 0:
+            batch = replace(batch, target=batch.source)
+        pnccs = self._pnccs(batch)
+        diff = self.avatar.adapter(pnccs.src, pnccs.drv, pnccs.cano)
+        planes = self.avatar.canonical(batch.source.head) + diff
+        window = self._window(batch.target, generator)
+        rendering = self.avatar.renderer(planes, batch.target.camera, window=window, generator=generator)
+        target = HeadTarget.of(batch.target, self._raw_size, window)
+        keypoints = batch.target.keypoints if window is None else None
+        losses = animate_losses(rendering, target, keypoints, self.weights, self.perceptual)
+        if self._due(self.weights.density, self.weights.density_every):
+            tv = density_total_variation(self.avatar.renderer.volume, planes, generator=generator)
+            losses["density"] = self.weights.density * tv
+        if self._due(self.weights.laplacian, self.weights.laplacian_every):
+            losses["laplacian"] = self.weights.laplacian * self._laplacian(batch, pnccs, diff)
+        camera = batch.target.camera
+        return Outcome(losses, Views(rendering.image, rendering.raw, camera), Views(target.image, target.raw, camera))
+
+    def scores(self, batch: PairBatch) -> dict[str, Float[Tensor, " b"]]:
+        """PSNR of unseen people with unseen expressions, also around the mouth; figures to beat: source copied, no motion."""
+        target = HeadTarget.of(batch.target, self._raw_size)
+        source = HeadTarget.of(batch.source, self._raw_size)
+        pnccs = self._pnccs(batch)
+        canonical = self.avatar.canonical(batch.source.head)
+        moved = self.avatar.animate(canonical, pnccs.src, pnccs.drv, pnccs.cano)
+        still = self.avatar.animate(canonical, pnccs.src, pnccs.src, pnccs.cano)
+        rendering = self.avatar.renderer(moved, batch.target.camera)
+        unmoved = self.avatar.renderer.render_raw(still, batch.target.camera)
+        return {
+            "psnr_raw": psnr(rendering.raw, target.raw),
+            "psnr": psnr(rendering.image, target.image),
+            "psnr_raw_still": psnr(unmoved.feature[:, :3], target.raw),
+            "psnr_raw_copied": psnr(source.raw, target.raw),
+            "psnr_copied": psnr(source.image, target.image),
+        }
+
+    def portraits(self, batch: PairBatch) -> dict[str, Float[Tensor, "b _ _ _"]]:
+        """Source, driving PNCC, raw rendering, depth, result, target."""
+        pnccs = self._pnccs(batch)
+        planes = self.avatar.animate(self.avatar.canonical(batch.source.head), pnccs.src, pnccs.drv, pnccs.cano)
+        rendering = self.avatar.renderer(planes, batch.target.camera)
+        return {
+            "source": batch.source.head,
+            "pncc": pnccs.drv,
+            "raw": rendering.raw,
+            "depth": depth_picture(rendering.depth, rendering.weights),
+            "result": rendering.image,
+            "target": batch.target.head,
+        }
+
+    @property
+    def _raw_size(self) -> int:
+        return self.avatar.renderer.config.raw_size
+
+    def _due(self, weight: float, every: int) -> bool:
+        return bool(weight) and self.global_step % every == 0
+
+    def _pnccs(self, batch: PairBatch) -> PNCCs:
+        return draw_pnccs(self.face, batch, self.avatar.adapter.config.image_size)
+
+    def _window(self, frame: FrameBatch, generator: torch.Generator) -> Window | None:
+        if self.window is None:
+            return None
+        mask = F.avg_pool2d(frame.head_mask, frame.head_mask.shape[-1] // self._raw_size)
+        return draw_window(expressive_interest(mask, frame.keypoints), self.window, generator)
+
+    def _laplacian(self, batch: PairBatch, pnccs: PNCCs, diff: Tensor) -> Tensor:
+        before, after = draw_neighbours(self.face, batch, pnccs.src.shape[-1])
+        adapter = self.avatar.adapter
+        return laplacian(adapter(pnccs.src, before, pnccs.cano), diff, adapter(pnccs.src, after, pnccs.cano))

@@ -1,0 +1,6 @@
+"""``python -m compose``."""
+
+from compose.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""Stage 3: head, torso and background become one picture; everything before is frozen (paper 3.3)."""
+
+import copy
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import torch
+from animate.avatar import HeadAvatar
+from animate.config import MotionAdapterConfig
+from animate.model import MotionAdapter
+from animate.motion import draw_pnccs
+from core.data.clips import PairBatch
+from core.face.model import FaceModel
+from core.hub import Pretrained
+from core.losses.perceptual import build_perceptual
+from core.nn.discriminator import DualDiscriminatorConfig
+from core.train.adversary import Adversary, AdversaryOptions, Views
+from core.train.pictures import depth_picture
+from core.train.schedule import Group, Schedule
+from core.train.scores import psnr
+from core.train.stage import Outcome, StageModule, load_network
+from jaxtyping import Float
+from pytorch_lightning.utilities import rank_zero_info
+from recon.config import HeadRendererConfig, I2PConfig
+from recon.model import I2P
+from recon.renderer import HeadRenderer, HeadRendering
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from compose.config import HTBSRConfig
+from compose.model import HTBSR, Composite
+from compose.objective import ComposeWeights, compose_losses
+
+
+class ComposeModule(StageModule):
+    """Trains ``HTBSR`` on whole pictures; ``trainer.max_steps`` counts generator updates."""
+
+    def __init__(
+        self,
+        scale: str = "paper",
+        init_from: str | None = None,
+        weights: ComposeWeights = ComposeWeights(),  # noqa: B008 - frozen
+        schedule: Schedule = Schedule(lr=1e-5, factor=0.5, every=50000, floor=1e-6),  # noqa: B008 - frozen
+        adversary: AdversaryOptions = AdversaryOptions(),  # noqa: B008 - frozen
+        vgg: str | None = None,
+        fuse: Literal["v1", "v2", "concat"] | None = None,
+        inpaint: bool = True,
+        source_every: int = 4,
+        seed: int = 0,
+    ) -> None:
+        """Options.
+
+        Args:
+            scale: preset of the networks: debug, tiny, paper (= 87M), 40M, 200M.
+            init_from: weights folder of stage 2 (``i2p``, ``adapter``, ``renderer``), or one that also holds ``htbsr`` to go on with.
+            weights: loss weights.
+            schedule: learning rate, warm-up, decay.
+            adversary: GAN step; off with weight 0.
+            vgg: folder with VGG weights for the perceptual terms.
+            fuse: how the layers meet; None: as the preset says.
+            inpaint: feed the background with the person painted out (False: the source picture as it is, an ablation).
+            source_every: the source frame is its own target every so many steps; 0: never.
+            seed: of ray jitter.
+        """
+        small = scale if scale in ("debug", "tiny") else "paper"
+        renderer, config = HeadRendererConfig.preset(small), HTBSRConfig.preset(small)
+        gan = None
+        if adversary.weight:
+            gan = Adversary(adversary, DualDiscriminatorConfig(image_size=renderer.image_size, raw_size=renderer.raw_size))
+        super().__init__(schedule, gan, init_from, seed)
+        if fuse is not None:
+            config = replace(config, fuse=fuse, final_composite=config.final_composite and fuse != "concat")
+        self.face = copy.deepcopy(FaceModel.embedded())
+        adapter = MotionAdapter(replace(MotionAdapterConfig.preset(small), face_model=self.face.fingerprint))
+        self.avatar = HeadAvatar(I2P(I2PConfig.preset(scale)), adapter, HeadRenderer(renderer))
+        self.htbsr = HTBSR(config)
+        self.perceptual = build_perceptual(vgg) if weights.perceptual else None
+        self.weights = weights
+        self.inpaint = inpaint
+        self.source_every = source_every
+
+    def networks(self) -> dict[str, Pretrained]:
+        """``htbsr``."""
+        return {"htbsr": self.htbsr}
+
+    def load(self, folder: Path) -> None:
+        """Networks of stage 2; ``htbsr`` goes on from the folder if it is there, else from the super-resolution of stage 2."""
+        avatar = {"i2p": self.avatar.i2p, "adapter": self.avatar.adapter, "renderer": self.avatar.renderer}
+        for name, network in avatar.items():
+            load_network(network, folder / name)
+        if (folder / "htbsr").is_dir():
+            load_network(self.htbsr, folder / "htbsr")
+            return
+        unfit = self.htbsr.init_from_renderer(self.avatar.renderer)
+        rank_zero_info(f"super-resolution from stage 2; {len(unfit)} tensors start afresh")
+
+    def frozen(self) -> list[nn.Module]:
+        """The whole avatar."""
+        return [self.avatar]
+
+    def groups(self) -> list[Group]:
+        """All of HTB-SR."""
+        return [Group("htbsr", self.htbsr)]
+
+    def objective(self, batch: PairBatch) -> Outcome:
+        """Spec 9.3; now and then the source is its own target."""
+        if self.source_every and self.global_step % self.source_every == 0:
+            batch = replace(batch, target=batch.source)
+        head, composite = self._compose(batch, self.randomness())
+        losses = compose_losses(composite, batch.target, self.weights, self.perceptual)
+        raw = head.raw
+        real = F.adaptive_avg_pool2d(batch.target.head, raw.shape[-1])
+        camera = batch.target.camera
+        return Outcome(losses, Views(composite.image, raw, camera), Views(batch.target.image, real, camera))
+
+    def scores(self, batch: PairBatch) -> dict[str, Float[Tensor, " b"]]:
+        """PSNR of the whole picture of unseen people, and of the source copied (the figure to beat)."""
+        _, composite = self._compose(batch, None)
+        return {"psnr": psnr(composite.image, batch.target.image), "psnr_copied": psnr(batch.source.image, batch.target.image)}
+
+    def portraits(self, batch: PairBatch) -> dict[str, Float[Tensor, "b _ _ _"]]:
+        """Source, driving PNCC, raw rendering, depth, torso layer, result, target."""
+        head, composite = self._compose(batch, None)
+        return {
+            "source": batch.source.image,
+            "pncc": draw_pnccs(self.face, batch, self.avatar.adapter.config.image_size).drv,
+            "raw": head.raw,
+            "depth": depth_picture(head.depth, head.weights),
+            "torso": (composite.torso_rgb + 1) * composite.torso_mask - 1,
+            "result": composite.image,
+            "target": batch.target.image,
+        }
+
+    @torch.no_grad()
+    def _head(self, batch: PairBatch, generator: torch.Generator | None) -> HeadRendering:
+        pnccs = draw_pnccs(self.face, batch, self.avatar.adapter.config.image_size)
+        planes = self.avatar.animate(self.avatar.canonical(batch.source.head), pnccs.src, pnccs.drv, pnccs.cano)
+        return self.avatar.renderer.render_raw(planes, batch.target.camera, generator=generator)
+
+    def _compose(self, batch: PairBatch, generator: torch.Generator | None) -> tuple[HeadRendering, Composite]:
+        head = self._head(batch, generator)
+        background = batch.background if self.inpaint else batch.source.image
+        source = self.htbsr.prepare(batch.torso, batch.source.segmap, background)
+        return head, self.htbsr(head.feature, head.weights, source, batch.source.keypoints, batch.target.keypoints)

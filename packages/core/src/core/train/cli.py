@@ -1,0 +1,60 @@
+"""One command line for every stage: LightningCLI with this repository's conventions."""
+
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import yaml
+from jsonargparse import set_parsing_settings
+from pytorch_lightning import LightningDataModule, LightningModule, Trainer
+from pytorch_lightning.cli import LightningCLI, SaveConfigCallback
+
+from core.errors import PortraitError
+
+set_parsing_settings(docstring_parse_attribute_docstrings=True, omegaconf_absolute_to_relative_paths=True)
+
+
+class SaveConfig(SaveConfigCallback):
+    """Writes the resolved configuration beside the logs and hands it to loggers that show hyper-parameters (W&B)."""
+
+    def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Called on rank zero after ``config.yaml`` is written."""
+        config = yaml.safe_load(self.parser.dump(self.config, skip_none=False))
+        for logger in trainer.loggers:
+            logger.log_hyperparams(config)
+
+
+class StageCLI(LightningCLI):
+    """LightningCLI with interpolated YAML, explicit optimisers and a fixed seed.
+
+    ``${model.scale}`` refers to the final value of an option, whichever file or flag set it last.
+    """
+
+    def __init__(self, module: type[LightningModule], data: type[LightningDataModule], **kwargs: Any) -> None:
+        super().__init__(
+            module,
+            data,
+            auto_configure_optimizers=False,
+            seed_everything_default=0,
+            save_config_callback=SaveConfig,
+            save_config_kwargs={"overwrite": True},
+            parser_kwargs={"parser_mode": "omegaconf+"},
+            **kwargs,
+        )
+
+
+def run_stage(module: type[LightningModule], data: type[LightningDataModule], args: Sequence[str] | None = None) -> None:
+    """Run ``fit``, ``validate``, ``test`` or ``predict`` of one stage.
+
+    Args:
+        module: LightningModule class of the stage.
+        data: LightningDataModule class of the stage.
+        args: command-line arguments; ``sys.argv[1:]`` when None.
+    """
+    warnings.filterwarnings("ignore", message=".*LightningCLI's args parameter.*")
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    try:
+        StageCLI(module, data, args=None if args is None else list(args))
+    except PortraitError as error:
+        sys.exit(f"{error}")

@@ -1,0 +1,94 @@
+"""Clips of labelled people as LightningDataModules; the people are made here when there are none yet."""
+
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning import LightningDataModule
+from torch.utils.data import DataLoader, Dataset
+
+from core.data.clips import ClipStore, PairDataset, Split, collate_pairs, write_store
+from core.errors import PortraitError
+from core.people import photograph_sources, procedural_sources
+
+
+class ClipDataModule(LightningDataModule):
+    """Training and validation pairs of frames from a clip store (``core.data.clips``), any two expressions (stages 2 and 3).
+
+    Validation uses people that training never sees. Under DDP Lightning gives every rank its own part of the pairs.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        people: int = 0,
+        photos: str | None = None,
+        frames: int = 12,
+        size: int = 512,
+        batch_size: int = 1,
+        pairs_per_clip: int = 256,
+        num_workers: int = 0,
+        seed: int = 0,
+    ) -> None:
+        """Options.
+
+        Args:
+            root: folder of the store.
+            people: make a store of so many people when ``root`` holds none; 0: a missing store is an error.
+            photos: folder of portrait photographs to lift the people from; None: procedural people.
+            frames: frames per made person.
+            size: side of the images in pixels.
+            batch_size: pairs per rank and step.
+            pairs_per_clip: how many different pairs of frames of one person make an epoch.
+            num_workers: loader processes.
+            seed: of the made people and of the pairing.
+        """
+        super().__init__()
+        self.root = Path(root)
+        self.people, self.photos, self.frames, self.size = people, photos, frames, size
+        self.batch_size, self.num_workers = batch_size, num_workers
+        self.pairs_per_clip, self.seed = pairs_per_clip, seed
+
+    def prepare_data(self) -> None:
+        """Make the people once per machine; an interrupted making is taken up again.
+
+        Raises:
+            PortraitError: ``E_DATA`` when there is no store and none may be made.
+        """
+        unfinished = self.root / "unfinished"
+        if (self.root / "store.json").is_file() and not unfinished.exists():
+            return
+        if not self.people:
+            raise PortraitError("E_DATA", f"no store.json in {self.root}", "Set data.root to a clip store, or data.people to make one.")
+        sources = procedural_sources(self.people, self.seed) if self.photos is None else photograph_sources(self.photos)[: self.people]
+        self.root.mkdir(parents=True, exist_ok=True)
+        unfinished.touch()
+        write_store(self.root, sources, frames_per_person=self.frames, size=self.size, seed=self.seed)
+        unfinished.unlink()
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        """Shuffled pairs of the training people."""
+        return self._loader("train", self.pairs_per_clip, shuffle=True)
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        """Four fixed pairs of everyone who is kept out; the first batches show different people."""
+        return self._loader("val", 4, shuffle=False)
+
+    test_dataloader = val_dataloader
+    predict_dataloader = val_dataloader
+
+    def dataset(self, split: Split, pairs_per_clip: int) -> Dataset[Any]:
+        """Samples of one split."""
+        return PairDataset(ClipStore(self.root), split, self.size, seed=self.seed, pairs_per_clip=pairs_per_clip)
+
+    collate = staticmethod(collate_pairs)
+
+    def _loader(self, split: Split, pairs_per_clip: int, shuffle: bool) -> DataLoader[Any]:
+        return DataLoader(
+            self.dataset(split, pairs_per_clip),
+            self.batch_size,
+            shuffle=shuffle,
+            num_workers=self.num_workers,
+            collate_fn=self.collate,
+            drop_last=shuffle,
+            persistent_workers=self.num_workers > 0,
+        )

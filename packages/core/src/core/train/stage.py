@@ -1,0 +1,211 @@
+"""What the LightningModules of the picture stages share: optimisation by hand, the GAN step, logging, weights in and out.
+
+Optimisation is manual because of the discriminator. ``trainer.global_step``, ``max_steps`` and every "step" in the YAML files
+count updates of the generator only: the discriminator's optimiser is stepped outside Lightning's counter.
+"""
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from pytorch_lightning import LightningModule
+from pytorch_lightning.callbacks import Timer
+from pytorch_lightning.utilities import rank_zero_info
+from torch import Tensor, nn
+
+from core.errors import PortraitError
+from core.hub import Pretrained
+from core.train.adversary import Adversary, Views
+from core.train.schedule import Group, Schedule, learning_rate
+
+MAX_BAD_STEPS = 20
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One evaluation of a stage's objective.
+
+    Attributes:
+        losses: weighted terms; their sum is minimised.
+        fake: what the networks made, for the discriminator.
+        real: what it should look like, for the discriminator.
+    """
+
+    losses: dict[str, Float[Tensor, ""]]
+    fake: Views | None = None
+    real: Views | None = None
+
+
+class StageModule(LightningModule):
+    """Base of ``ReconModule``, ``AnimateModule`` and ``ComposeModule``.
+
+    Args:
+        schedule: learning rate, warm-up, decay, clipping.
+        adversary: the GAN step, or None.
+        init_from: weights folder of the stage before (or of this one); read in ``setup``, so that a resumed checkpoint wins.
+        seed: of windows and ray jitter; each step and rank draws its own numbers.
+    """
+
+    def __init__(self, schedule: Schedule, adversary: Adversary | None, init_from: str | None, seed: int) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.schedule = schedule
+        self.adversary = adversary
+        self.init_from = init_from
+        self.seed = seed
+        self.bad_steps = 0
+
+    # ---- what a stage defines
+    @abstractmethod
+    def networks(self) -> dict[str, Pretrained]:
+        """Networks that this stage hands over, by folder name."""
+
+    @abstractmethod
+    def groups(self) -> list[Group]:
+        """Trainable parameters."""
+
+    @abstractmethod
+    def objective(self, batch: Any) -> Outcome:
+        """Losses of one training batch."""
+
+    @abstractmethod
+    def scores(self, batch: Any) -> dict[str, Float[Tensor, " b"]]:
+        """Figures per image for validation and test."""
+
+    @abstractmethod
+    def portraits(self, batch: Any) -> dict[str, Float[Tensor, "b 3 _ _"]]:
+        """Columns of the contact sheet, in [-1, 1]."""
+
+    def frozen(self) -> list[nn.Module]:
+        """Networks that this stage uses but does not train."""
+        return []
+
+    def load(self, folder: Path) -> None:
+        """Start from the weights in ``folder``."""
+        for name, network in self.networks().items():
+            load_network(network, folder / name)
+
+    # ---- Lightning
+    def setup(self, stage: str) -> None:
+        """Read ``init_from``; Lightning restores a checkpoint, if any, after this."""
+        if self.init_from is not None:
+            self.load(Path(self.init_from))
+            rank_zero_info(f"weights from {self.init_from}")
+        for network in self.frozen():
+            network.requires_grad_(False).eval()
+
+    def on_fit_start(self) -> None:
+        """Refuse what manual optimisation cannot do.
+
+        Raises:
+            PortraitError: ``E_PRECISION`` for float16 with loss scaling.
+        """
+        if self.trainer.precision == "16-mixed":
+            raise PortraitError("E_PRECISION", "trainer.precision 16-mixed is not supported here", "Use 32-true or bf16-mixed.")
+
+    def train(self, mode: bool = True) -> "StageModule":
+        """Switch mode; frozen networks stay in eval mode."""
+        super().train(mode)
+        for network in self.frozen():
+            network.eval()
+        return self
+
+    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
+        """The generator's AdamW and, with an adversary, the discriminator's Adam."""
+        betas, decay = self.schedule.betas, self.schedule.weight_decay
+        groups = [{"params": [p for p in group.module.parameters() if p.requires_grad], "name": group.name} for group in self.groups()]
+        optimizers: list[torch.optim.Optimizer] = [torch.optim.AdamW(groups, self.schedule.lr, betas=betas, weight_decay=decay)]
+        if self.adversary is not None:
+            optimizers.append(self.adversary.optimizer(betas))
+        return optimizers
+
+    def training_step(self, batch: Any, batch_index: int) -> None:
+        """One update of the networks, then one of the discriminator."""
+        optimizers = self.optimizers()
+        generator, *critic = optimizers if isinstance(optimizers, list) else [optimizers]
+        outcome = self.objective(batch)
+        losses = dict(outcome.losses)
+        if self.adversary is not None and self.adversary.pushes(self.global_step):
+            losses["adversarial"] = self.adversary.generator_loss(outcome.fake)
+        total = torch.stack(list(losses.values())).sum()
+        self._update(generator, total)
+        if self.adversary is not None and self.adversary.learns(self.global_step):
+            losses["discriminator"] = self._update_critic(critic[0].optimizer, outcome)
+        self.log_dict({f"train/{name}": value.detach() for name, value in losses.items()})
+        self.log("train/loss", total.detach(), prog_bar=True)
+
+    def validation_step(self, batch: Any, batch_index: int) -> None:
+        """Log the scores under ``val/``."""
+        self._log_scores("val", batch)
+
+    def test_step(self, batch: Any, batch_index: int) -> None:
+        """Log the scores under ``test/``."""
+        self._log_scores("test", batch)
+
+    def predict_step(self, batch: Any, batch_index: int) -> dict[str, Tensor]:
+        """The columns of the contact sheet; ``LogPortraits`` writes them."""
+        return self.portraits(batch)
+
+    # ---- helpers
+    def randomness(self) -> torch.Generator:
+        """A generator on this device whose numbers depend on seed, step and rank only."""
+        stream = self.global_step * self.trainer.world_size + self.global_rank
+        return torch.Generator(self.device).manual_seed(self.seed * 1_000_003 + stream)
+
+    def _update(self, optimizer: Any, loss: Tensor) -> None:
+        rate = learning_rate(self.schedule, self.global_step, self._progress())
+        for group, spec in zip(optimizer.param_groups, self.groups(), strict=True):
+            group["lr"] = rate * spec.scale if spec.active(self.global_step) else 0.0
+        if self.adversary is not None:
+            self.adversary.requires_grad_(False)
+        optimizer.zero_grad()
+        self.manual_backward(loss)
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        norm = nn.utils.clip_grad_norm_(parameters, self.schedule.clip)
+        self.bad_steps = 0 if torch.isfinite(norm) else self.bad_steps + 1
+        if self.bad_steps > MAX_BAD_STEPS:
+            raise PortraitError("E_DIVERGED", f"the last {self.bad_steps} gradients were not finite", "Lower model.schedule.lr.")
+        if self.bad_steps:
+            optimizer.zero_grad()  # skip the harm, keep the step count
+        optimizer.step()
+        self.log("train/lr", rate)
+        self.log("train/grad_norm", norm)
+
+    def _update_critic(self, optimizer: torch.optim.Optimizer, outcome: Outcome) -> Tensor:
+        self.adversary.requires_grad_(True)
+        optimizer.zero_grad()
+        loss = self.adversary.discriminator_loss(outcome.fake, outcome.real, self.global_step)
+        self.manual_backward(loss)
+        optimizer.step()
+        return loss
+
+    def _progress(self) -> float:
+        """Finished part of the run: by steps or by ``trainer.max_time``, whichever is further."""
+        if self.schedule.decay != "cosine":
+            return 0.0
+        progress = self.global_step / self.trainer.estimated_stepping_batches
+        timer = next((c for c in self.trainer.callbacks if isinstance(c, Timer) and c.time_remaining() is not None), None)
+        if timer is None:
+            return progress
+        elapsed = timer.time_elapsed() / (timer.time_elapsed() + timer.time_remaining())
+        return self.trainer.strategy.broadcast(max(progress, elapsed))  # clocks differ between ranks, rates must not
+
+    def _log_scores(self, prefix: str, batch: Any) -> None:
+        scores = self.scores(batch)
+        size = len(next(iter(scores.values())))
+        self.log_dict({f"{prefix}/{name}": value.mean() for name, value in scores.items()}, batch_size=size, sync_dist=True)
+
+
+def load_network(network: Pretrained, folder: Path) -> None:
+    """Copy exported weights into a network of the same configuration.
+
+    Raises:
+        PortraitError: ``E_WEIGHTS`` when the folder is missing or holds another configuration.
+    """
+    loaded = type(network).from_pretrained(folder)
+    if loaded.config != network.config:
+        raise PortraitError("E_WEIGHTS", f"{folder} was made with another configuration: {loaded.config}", "Use the same model.scale.")
+    network.load_state_dict(loaded.state_dict())

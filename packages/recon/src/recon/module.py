@@ -1,0 +1,138 @@
+"""Stage 1: one head image to a canonical tri-plane, learnt from heads seen from several sides (paper 3.1, Eq. 7)."""
+
+import torch
+from core.hub import Pretrained
+from core.losses.perceptual import build_perceptual
+from core.losses.regularizers import density_total_variation
+from core.nn.discriminator import DualDiscriminatorConfig
+from core.train.adversary import Adversary, AdversaryOptions, Views
+from core.train.pictures import depth_picture
+from core.train.schedule import Group, Schedule
+from core.train.scores import psnr
+from core.train.stage import Outcome, StageModule
+from core.train.windows import draw_window
+from jaxtyping import Float
+from torch import Tensor
+
+from recon.config import HeadRendererConfig, I2PConfig
+from recon.model import I2P
+from recon.objective import HeadTarget, ReconWeights, head_losses
+from recon.renderer import HeadRenderer
+from recon.views import HeadView, ViewBatch
+
+
+class ReconModule(StageModule):
+    """Trains ``I2P`` and ``HeadRenderer``; ``trainer.max_steps`` counts generator updates.
+
+    The planes of the source are computed once and seen by the cameras of the targets, every ``source_view_every`` steps also by the
+    source's own camera (too much of that makes flat heads).
+    """
+
+    def __init__(
+        self,
+        scale: str = "paper",
+        init_from: str | None = None,
+        window: int | None = None,
+        weights: ReconWeights = ReconWeights(),  # noqa: B008 - frozen
+        schedule: Schedule = Schedule(),  # noqa: B008 - frozen
+        adversary: AdversaryOptions = AdversaryOptions(),  # noqa: B008 - frozen
+        vgg: str | None = None,
+        decoder_start: int = 2000,
+        superres_start: int = 30000,
+        source_view_every: int = 5,
+        seed: int = 0,
+    ) -> None:
+        """Options.
+
+        Args:
+            scale: preset of the networks: debug, tiny, paper (= 87M), 40M, 200M.
+            init_from: weights folder with ``i2p`` and ``renderer`` to start from.
+            window: train on a random square window of so many raw pixels, drawn towards the head; None: on the whole image.
+            weights: loss weights.
+            schedule: learning rate, warm-up, decay.
+            adversary: GAN step; off with weight 0.
+            vgg: folder with VGG weights for the perceptual term.
+            decoder_start: first step at which the volume decoder learns.
+            superres_start: first step at which the super-resolution learns.
+            source_view_every: also supervise the source's own view every so many steps; 0: never.
+            seed: of windows and ray jitter.
+        """
+        renderer = HeadRendererConfig.preset(scale if scale in ("debug", "tiny") else "paper")
+        gan = None
+        if adversary.weight:
+            gan = Adversary(adversary, DualDiscriminatorConfig(image_size=renderer.image_size, raw_size=renderer.raw_size))
+        super().__init__(schedule, gan, init_from, seed)
+        if window is not None and gan is not None:
+            raise ValueError("the discriminator judges whole images: use window=None or adversary.weight=0")
+        self.i2p = I2P(I2PConfig.preset(scale))
+        self.renderer = HeadRenderer(renderer)
+        self.perceptual = build_perceptual(vgg) if weights.perceptual else None
+        self.weights = weights
+        self.window = window
+        self.decoder_start, self.superres_start = decoder_start, superres_start
+        self.source_view_every = source_view_every
+
+    def networks(self) -> dict[str, Pretrained]:
+        """``i2p`` and ``renderer``."""
+        return {"i2p": self.i2p, "renderer": self.renderer}
+
+    def groups(self) -> list[Group]:
+        """I2P from the start; decoder and super-resolution when their time comes (spec 9.1)."""
+        return [
+            Group("i2p", self.i2p),
+            Group("volume", self.renderer.volume, start=self.decoder_start),
+            Group("superres", self.renderer.superres, start=self.superres_start),
+        ]
+
+    def objective(self, batch: ViewBatch) -> Outcome:
+        """Eq. 7 over the target views and, now and then, the source view."""
+        generator = self.randomness()
+        planes = self.i2p(batch.source.head)
+        views = list(batch.targets)
+        if self.source_view_every and self.global_step % self.source_view_every == 0:
+            views.append(batch.source)
+        losses: dict[str, Tensor] = {}
+        outcome = None
+        for view in views:
+            terms, fake, real = self._view(planes, view, generator)
+            losses |= {name: losses.get(name, 0.0) + value / len(views) for name, value in terms.items()}
+            outcome = outcome or (fake, real)
+        if self.weights.density and self.global_step % self.weights.density_every == 0:
+            tv = density_total_variation(self.renderer.volume, planes, generator=generator)
+            losses["density"] = self.weights.density * self.weights.density_every * tv
+        return Outcome(losses, *outcome)
+
+    def _view(self, planes: Tensor, view: HeadView, generator: torch.Generator) -> tuple[dict[str, Tensor], Views, Views]:
+        raw_size = self.renderer.config.raw_size
+        window = None
+        if self.window is not None:
+            mask = torch.nn.functional.avg_pool2d(view.head_mask, view.head_mask.shape[-1] // raw_size)
+            window = draw_window(mask + 0.1, self.window, generator)
+        rendering = self.renderer(planes, view.camera, window=window, generator=generator)
+        target = HeadTarget.of(view, raw_size, window)
+        terms = head_losses(rendering, target, self.weights, self.perceptual)
+        return terms, Views(rendering.image, rendering.raw, view.camera), Views(target.image, target.raw, view.camera)
+
+    def scores(self, batch: ViewBatch) -> dict[str, Float[Tensor, " b"]]:
+        """PSNR of unseen people from unseen sides, and of the source view copied (the figure to beat)."""
+        view = batch.targets[0]
+        target = HeadTarget.of(view, self.renderer.config.raw_size)
+        source = HeadTarget.of(batch.source, self.renderer.config.raw_size)
+        rendering = self.renderer(self.i2p(batch.source.head), view.camera)
+        return {
+            "psnr_raw": psnr(rendering.raw, target.raw),
+            "psnr": psnr(rendering.image, target.image),
+            "psnr_raw_copied": psnr(source.raw, target.raw),
+            "psnr_copied": psnr(source.image, target.image),
+        }
+
+    def portraits(self, batch: ViewBatch) -> dict[str, Float[Tensor, "b _ _ _"]]:
+        """Source, raw rendering, depth, result, target."""
+        rendering = self.renderer(self.i2p(batch.source.head), batch.targets[0].camera)
+        return {
+            "source": batch.source.head,
+            "raw": rendering.raw,
+            "depth": depth_picture(rendering.depth, rendering.weights),
+            "result": rendering.image,
+            "target": batch.targets[0].head,
+        }
