@@ -2,12 +2,12 @@
 
     python tools/build_face_model.py face-landmarks-468.npz packages/core/src/core/face/embedded.safetensors
 
-The measurements: ``xyz`` (n, 468, 3) meshes aligned to ``mean``, ``scale``, ``face`` (whose mesh), ``mirror`` (mirrored point numbers); unit:
-the distance of the outer eye corners. Needs numpy, safetensors and mediapipe (for its tessellation). Deterministic; takes half a minute.
+The measurements: ``xyz`` (n, 468, 3) meshes aligned to ``mean``, ``scale``, ``face`` (whose mesh), ``mirror`` (mirrored point numbers);
+unit: the distance of the outer eye corners. Needs numpy, safetensors, mediapipe (for its tessellation). Deterministic; takes half a minute.
 
-1. Meshes are aligned again on what moves least within clips (nose, cheekbones, forehead), so that an opening jaw does not lift the skull.
-2. Expression: principal axes of the motion within clips, after removing what goes with movements of points that have no muscles (forehead
-   border, temples, nose bridge): those are errors of MediaPipe's depth and of the alignment.
+1. Meshes are aligned on points without muscles (forehead border, temples, nose bridge), so that an opening jaw does not lift the skull.
+2. Expression: principal axes of the motion within clips, after removing what goes with the remaining movements of those points: errors of
+   MediaPipe's depth and of the alignment.
 3. Identity: one mesh per face, its mouth closed along the expression axes; the covariance between faces minus the covariance that remaining
    expressions explain (two-covariance model; the stills are not all neutral); principal axes of what is left.
 
@@ -61,15 +61,10 @@ def align(meshes: np.ndarray, target: np.ndarray, weights: np.ndarray) -> np.nda
     return scale[:, None, None] * (a @ ((u * signs[:, None]) @ vt)) + centre
 
 
-def steady(meshes: Meshes, rounds: int = 2) -> Meshes:
-    """Align on the points that move least within clips."""
-    points, weights = meshes.points, np.ones(regions.POINTS)
-    for _ in range(rounds):
-        points = align(points, meshes.mean, weights)
-        motion = within_clips(Meshes(points, meshes.face, meshes.mean))
-        variance = (np.abs(motion).clip(0, 0.2) ** 2 * [1, 1, DEPTH_WEIGHT**2]).sum(2).mean(0)
-        weights = 1 / ((variance + variance[MIRROR]) / 2 + 0.01**2)
-    return Meshes(align(points, meshes.mean, weights), meshes.face, meshes.mean)
+def steady(meshes: Meshes) -> Meshes:
+    """Align on the rigid points."""
+    weights = np.isin(np.arange(regions.POINTS), RIGID).astype(float)
+    return Meshes(align(meshes.points, meshes.mean, weights), meshes.face, meshes.mean)
 
 
 def within_clips(meshes: Meshes) -> np.ndarray:
@@ -101,13 +96,26 @@ def parities(motion: np.ndarray) -> list[np.ndarray]:
     return [(motion + other) / 2, (motion - other) / 2]
 
 
+def muscle_motion(motion: np.ndarray) -> np.ndarray:
+    """What muscles and jaw do (n, 13): mouth gap, width, corners, protrusion, chin, nose to lip, lids, brows."""
+    x, y, z = motion[..., 0], motion[..., 1], motion[..., 2]
+    mouth = [y[:, 13] - y[:, 14], x[:, 291] - x[:, 61], y[:, 61] - y[:, 0], y[:, 291] - y[:, 0], y[:, 17] - y[:, 0], z[:, 0] - z[:, 2]]
+    jaw = [x[:, 152], y[:, 152] - y[:, 2], y[:, 0] - y[:, 2]]
+    eyes = [y[:, 159] - y[:, 145], y[:, 386] - y[:, 374], y[:, 105] - y[:, 133], y[:, 334] - y[:, 362]]
+    return np.stack([*mouth, *jaw, *eyes], 1)
+
+
 def without_nuisance(motion: np.ndarray, count: int) -> np.ndarray:
-    """Subtract what is predicted, linearly, by the main movements of the rigid points."""
+    """Subtract what the main movements of the rigid points predict, linearly, beside what muscles do.
+
+    Predicting from both at once keeps the motion of the jaw, which is correlated with the errors that an opening mouth causes.
+    """
     flat = motion.reshape(len(motion), -1)
     rigid = motion[:, RIGID].reshape(len(motion), -1)
     _, vectors = np.linalg.eigh(rigid.T @ rigid)
     scores = rigid @ vectors[:, -count:]
-    return (flat - scores @ np.linalg.lstsq(scores, flat, rcond=None)[0]).reshape(motion.shape)
+    slopes = np.linalg.lstsq(np.concatenate([scores, muscle_motion(motion)], 1), flat, rcond=None)[0]
+    return (flat - scores @ slopes[:count]).reshape(motion.shape)
 
 
 def strongest(parts: list[np.ndarray], count: int) -> np.ndarray:

@@ -1,8 +1,8 @@
 """The morphable face: identity and expression codes to vertices, and how a posed face is seen.
 
 Units and axes of the 3DMM (spec 1.2; Real3D-Portrait B.1): +x to the viewer's right, +y up, +z towards the viewer, outer eye corners 0.88
-apart, the origin in the middle of the face. ``V = mean + B_id i + B_exp e``; ``V_pose = V R^T + t``; a camera at z = 10 with a focal length of
-1015/224 image sides looks along -z.
+apart, the origin in the middle of the face. ``V = mean + B_id i + B_exp e``; ``V_pose = V R^T + t``; a camera at z = 10 with a focal length
+of 1015/224 image sides looks along -z.
 """
 
 import hashlib
