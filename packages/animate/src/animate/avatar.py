@@ -1,7 +1,6 @@
 """The animated head of stage 2: Eq. 2 of Real3D-Portrait in one object."""
 
 from pathlib import Path
-from typing import Self
 
 import torch
 from core.camera import Camera, Window
@@ -29,7 +28,7 @@ class HeadAvatar(nn.Module):
         self.renderer = renderer
 
     @classmethod
-    def from_folder(cls, weights: str | Path) -> Self:
+    def from_folder(cls, weights: str | Path) -> "HeadAvatar":
         """Read ``i2p``, ``adapter`` and ``renderer`` below ``weights``, as stage 2 wrote them; in eval mode.
 
         Raises:

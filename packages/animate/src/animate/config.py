@@ -1,7 +1,8 @@
 """Sizes and options of the motion adapter."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Literal
 
 from core.presets import from_preset
 
@@ -14,11 +15,11 @@ class MotionAdapterConfig:
     """Which PNCCs are stacked: nine channels as in the published weights, or six as in Eq. 2."""
     image_size: int = 512
     """Side of the PNCC images; a multiple of 32."""
-    widths: tuple[int, ...] = (32, 64, 160, 256)
+    widths: Sequence[int] = (32, 64, 160, 256)
     """Token width of every MiT stage (MiT-B0)."""
-    depths: tuple[int, ...] = (2, 2, 2, 2)
+    depths: Sequence[int] = (2, 2, 2, 2)
     """Transformer blocks of every MiT stage."""
-    heads: tuple[int, ...] = (1, 2, 5, 8)
+    heads: Sequence[int] = (1, 2, 5, 8)
     """Attention heads of every MiT stage."""
     head_channels: int = 256
     """Width of the head that joins the stages and of the convolutions after it."""
@@ -47,7 +48,7 @@ class MotionAdapterConfig:
         return 3 * len(self.pncc_inputs.split("+"))
 
     @classmethod
-    def preset(cls, name: str) -> Self:
+    def preset(cls, name: str) -> "MotionAdapterConfig":
         """``debug``, ``tiny`` or ``paper``."""
         return from_preset(cls, PRESETS, name)
 
@@ -65,8 +66,8 @@ PRESETS = {
     },
     "tiny": {
         "image_size": 256,
-        "widths": (16, 32, 64, 96),
-        "heads": (1, 2, 4, 6),
+        "widths": (16, 32, 80, 160),
+        "heads": (1, 2, 5, 5),
         "head_channels": 48,
         "plane_channels": 16,
         "plane_size": 96,

@@ -1,7 +1,6 @@
 """The rectangle of an image that is worth computing."""
 
 from dataclasses import dataclass
-from typing import Self
 
 from jaxtyping import Bool, Shaped
 from torch import Tensor
@@ -20,12 +19,12 @@ class Box:
     right: int
 
     @classmethod
-    def whole(cls, image: Shaped[Tensor, "b c h w"]) -> Self:
+    def whole(cls, image: Shaped[Tensor, "b c h w"]) -> "Box":
         """All of an image."""
         return cls(0, image.shape[2], 0, image.shape[3])
 
     @classmethod
-    def around(cls, mask: Bool[Tensor, "b 1 h w"], margin: int) -> Self:
+    def around(cls, mask: Bool[Tensor, "b 1 h w"], margin: int) -> "Box":
         """All true pixels of a batch and ``margin`` pixels around them; one step in the corner where there are none."""
         sides = []
         for axis in (3, 2):

@@ -1,7 +1,8 @@
 """Sizes and options of the head-torso-background super-resolution network."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Literal
 
 from core.presets import from_preset
 
@@ -16,7 +17,7 @@ class HTBSRConfig:
     """Side of the rendered feature image."""
     feature_channels: int = 32
     """Channels of the rendered feature image; the first three are raw RGB."""
-    sr_channels: tuple[int, int] = (256, 128)
+    sr_channels: Sequence[int] = (256, 128)
     """Channels of the two super-resolution blocks; the first is also the width of the layers that are fused."""
     style_channels: int = 512
     """Width of the constant style of the super-resolution blocks; as in stage 2."""
@@ -24,7 +25,7 @@ class HTBSRConfig:
     """``v2`` (released weights): the motion estimator also sees the rendered head, the appearance encoder the torso classes."""
     torso_size: int = 256
     """Side at which the torso branch works; its feature volume has a quarter of it."""
-    appearance_channels: tuple[int, int, int] = (64, 128, 256)
+    appearance_channels: Sequence[int] = (64, 128, 256)
     """Channels of the appearance encoder before and after its two poolings."""
     appearance_blocks: int = 6
     """3-D residual blocks on the feature volume."""
@@ -32,11 +33,11 @@ class HTBSRConfig:
     """Channels of the torso feature volume."""
     volume_depth: int = 16
     """Depth slices of the torso feature volume."""
-    keypoints: tuple[int, ...] = (0, 8, 16, 27)
+    keypoints: Sequence[int] = (0, 8, 16, 27)
     """Which of the 68 key points drive the torso: jaw ends, chin, bridge of the nose."""
     heatmap_variance: float = 0.01
     """Variance of the key-point heat maps, in coordinates [-1, 1]."""
-    motion_channels: tuple[int, ...] = (64, 128, 256, 512, 1024)
+    motion_channels: Sequence[int] = (64, 128, 256, 512, 1024)
     """Channels of the motion trunk on its way down; every level halves height and width."""
     motion_out: int = 32
     """Channels of the trunk's output, beside which its input is kept."""
@@ -44,7 +45,7 @@ class HTBSRConfig:
     """Side of the last convolutions of the motion estimator."""
     motion_gradient: float = 0.1
     """Factor on gradients that enter the motion estimator."""
-    decoder_channels: tuple[int, int, int] = (256, 128, 64)
+    decoder_channels: Sequence[int] = (256, 128, 64)
     """Channels of the torso decoder at a quarter, half and all of ``torso_size``."""
     decoder_blocks: int = 6
     """Residual blocks of the torso decoder."""
@@ -86,7 +87,7 @@ class HTBSRConfig:
         return self.torso_size // 4
 
     @classmethod
-    def preset(cls, name: str) -> Self:
+    def preset(cls, name: str) -> "HTBSRConfig":
         """``debug``, ``tiny``, ``paper`` (v1/v1) or ``release`` (v2/v2, the layout of the published weights)."""
         return from_preset(cls, PRESETS, name)
 

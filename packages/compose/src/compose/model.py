@@ -106,6 +106,8 @@ class HTBSR(nn.Module, Pretrained):
         if config.final_composite:  # the first output is the stage-2 head: the fusion adds nothing yet
             nn.init.normal_(self.mix[-1].weight, std=1e-4)
             nn.init.zeros_(self.mix[-1].bias)
+            if config.fuse == "v2":
+                nn.init.zeros_(self.head_torso_block.to_rgb.weight)
 
     def init_from_renderer(self, renderer: nn.Module) -> list[str]:
         """Take over the super-resolution of stage 2 (``HeadRenderer.superres``) where shapes fit.
@@ -188,8 +190,8 @@ class HTBSR(nn.Module, Pretrained):
 
         At inference the head is drawn only where its mask is not empty; the margin makes that exact.
         """
-        size, version = self.config.image_size, (self.config.torso, self.config.fuse)
-        crop = not torch.is_grad_enabled() and not self.training and version == ("v1", "v1")
+        size = self.config.image_size
+        crop = not torch.is_grad_enabled() and not self.training and self.config.torso == "v1"  # v2 looks at the whole head image
         box = Box.around(weights > FOG, HEAD_MARGIN) if crop else Box.whole(weights)
         head, head_rgb = self.superres.block0(box.cut(feature), box.cut(feature[:, :3]))
         torso = self.torso(source.torso, kp_src, kp_drv, self._context(head_rgb, weights))
@@ -197,7 +199,7 @@ class HTBSR(nn.Module, Pretrained):
         head_mask, person = (box.cut(mask, 2) for mask in self._masks(weights, torso))
         foreground = self._foreground(head, box.cut(torso_features, 2), head_mask)
         if self.config.fuse == "v2":
-            foreground = self.head_torso_block(foreground, None)[0]
+            foreground, head_rgb = self.head_torso_block(foreground, head_rgb)
         mixed = self.mix(concat_layers(foreground, box.cut(source.background, 2), person))
         drawn = self.superres.block1(head + mixed, head_rgb)[1]
         below = blend(resize(torso.image, size), source.background_image, resize(torso.mask, size))

@@ -1,0 +1,47 @@
+"""Full-resolution warps: known shifts, borders, continued colours."""
+
+import torch
+from compose.motion import identity_grid
+from compose.warping import bleed, planar_motion, soften, warp_image
+
+
+def test_zero_offset_is_exact():
+    image = torch.rand(2, 3, 16, 16)
+    torch.testing.assert_close(warp_image(image, torch.zeros(2, 16, 16, 2)), image, atol=1e-6, rtol=0)
+
+
+def test_offset_moves_by_the_known_number_of_pixels():
+    image = torch.rand(1, 3, 16, 16)
+    offset = torch.tensor([-3, 2]).expand(1, 16, 16, 2) * (2 / 16)  # look 3 left and 2 down: content goes right and up
+    moved = warp_image(image, offset)
+    torch.testing.assert_close(moved[:, :, :14, 3:], image[:, :, 2:, :13], atol=1e-5, rtol=0)
+    torch.testing.assert_close(moved[:, :, 15, 3:], image[:, :, 15, :13], atol=1e-5, rtol=0)  # the border goes on
+
+
+def test_planar_motion_forgets_depth_and_keeps_translations():
+    grid = identity_grid(4, 8, 8, torch.zeros(1))
+    shift = torch.tensor([0.1, -0.2, 0.7])
+    motion = planar_motion((grid + shift)[None], 32)
+    torch.testing.assert_close(motion, shift[:2].expand(1, 32, 32, 2))
+
+
+def test_bleed_keeps_the_inside_and_continues_it_outside():
+    image = torch.full((1, 3, 32, 32), -1.0)
+    mask = torch.zeros(1, 1, 32, 32)
+    mask[..., 20:, :16] = 1
+    image[..., 20:, :16] = torch.tensor([0.5, 0.1, -0.3]).view(1, 3, 1, 1)
+    filled = bleed(image, mask)
+    torch.testing.assert_close(filled, torch.tensor([0.5, 0.1, -0.3]).view(1, 3, 1, 1).expand_as(filled))
+
+
+def test_bleed_of_nothing_is_nothing():
+    assert not bleed(torch.ones(1, 3, 8, 8), torch.zeros(1, 1, 8, 8)).any()
+
+
+def test_soft_mask_stays_inside_and_touches_the_border():
+    mask = torch.zeros(1, 1, 16, 16)
+    mask[..., 6:, 4:12] = 1
+    soft = soften(mask)
+    assert (soft <= mask + 1e-6).all()
+    assert soft[0, 0, 15, 8] == 1
+    assert 0 < soft[0, 0, 10, 4] < 1
