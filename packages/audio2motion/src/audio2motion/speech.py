@@ -43,7 +43,7 @@ def say(text: str, voice: str = "en-us", rate: int = 165, pitch: int = 50, pitch
 
     Args:
         text: any text in the language of the voice.
-        voice: espeak name, with an optional speaker variant: ``de``, ``en-gb+f3``.
+        voice: espeak name, with an optional speaker variant: ``de``, ``en-us+f3``.
         rate: words per minute, 80 to 450.
         pitch: 0 to 99.
         pitch_range: liveliness of the melody, 0 to 99.
@@ -74,11 +74,11 @@ def _spans(events: list[tuple[float, str]], end: float) -> tuple[Phoneme, ...]:
 
 
 class _EventId(ctypes.Union):
-    _fields_ = [("number", ctypes.c_int), ("name", ctypes.c_char_p), ("string", ctypes.c_char * 8)]  # noqa: RUF012
+    _fields_ = [("number", ctypes.c_int), ("name", ctypes.c_char_p), ("string", ctypes.c_char * 8)]
 
 
 class _Event(ctypes.Structure):
-    _fields_ = [  # noqa: RUF012
+    _fields_ = [
         ("type", ctypes.c_int), ("uid", ctypes.c_uint), ("text_position", ctypes.c_int), ("length", ctypes.c_int),
         ("audio_position", ctypes.c_int), ("sample", ctypes.c_int), ("user_data", ctypes.c_void_p), ("id", _EventId),
     ]  # fmt: skip

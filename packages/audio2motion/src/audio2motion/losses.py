@@ -1,0 +1,62 @@
+"""Objectives of stage 4 as pure functions (Eq. 6, spec 8.3). Masks are 1 on real frames, 0 on padding."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Weights of the terms; the defaults are the released recipe without the SyncNet term, which is not in the paper."""
+
+    kl: float = 0.02
+    """Peak of the cyclic KL weight."""
+    kl_ramp: int = 2000
+    """Steps of each linear rise from 0, and of the flat part after it."""
+    exp: float = 0.5
+    """Expression codes."""
+    landmark: float = 0.5
+    """468 landmarks, at 10 times face units."""
+    laplacian: float = 1.0
+    """Second difference over time."""
+    l2: float = 0.1
+    """Size of the codes."""
+    prior: float = 0.0
+    """Expression and landmark terms again on motion decoded from the prior, as inference does; 0 in the paper."""
+
+
+def cyclic_weight(step: int, peak: float, ramp: int) -> float:
+    """Rises linearly from 0 to ``peak`` in ``ramp`` steps, stays as long, starts again."""
+    return peak * min(1.0, (step % (2 * ramp)) / ramp)
+
+
+def masked_mean(values: Float[Tensor, "b t *rest"], mask: Float[Tensor, "b t"]) -> Float[Tensor, ""]:
+    """Mean over the real frames (and over everything else)."""
+    per_frame = values.flatten(2).mean(2) if values.ndim > 2 else values
+    return (per_frame * mask).sum() / mask.sum().clamp(min=1)
+
+
+def expression_loss(made: Float[Tensor, "b t 64"], true: Float[Tensor, "b t 64"], mask: Float[Tensor, "b t"]) -> Float[Tensor, ""]:
+    """Mean squared error of the codes."""
+    return masked_mean((made - true).square(), mask)
+
+
+def landmark_loss(
+    made: Float[Tensor, "b t 64"],
+    true: Float[Tensor, "b t 64"],
+    mask: Float[Tensor, "b t"],
+    basis: Float[Tensor, "n 3 64"],
+    weights: Float[Tensor, "n"],
+) -> Float[Tensor, ""]:
+    """Weighted mean squared distance of the key points, 10 x face units; the identity cancels because both faces share it."""
+    moved = 10 * torch.einsum("btk,nck->btnc", made - true, basis)
+    return masked_mean(moved.square() * weights[:, None], mask)
+
+
+def laplacian_loss(exp: Float[Tensor, "b t 64"], mask: Float[Tensor, "b t"]) -> Float[Tensor, ""]:
+    """Mean of (e_t - (e_{t-1} + e_{t+1}) / 2)^2 with zeros beyond the ends (Eq. 4 in time)."""
+    padded = F.pad(exp * mask[..., None], (0, 0, 1, 1))
+    return masked_mean((exp - 0.5 * (padded[:, :-2] + padded[:, 2:])).square(), mask)

@@ -1,0 +1,163 @@
+"""Stage 4: speech to expression codes (paper 3.4, Eq. 6; spec 8.3)."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from core.errors import PortraitError
+from core.face.expression import mouth_opening
+from core.face.model import FaceModel
+from core.face.regions import LEFT_EYE, LIPS_INNER, LIPS_OUTER, RIGHT_EYE
+from core.hub import Pretrained
+from core.train.schedule import Schedule, learning_rate
+from jaxtyping import Float
+from pytorch_lightning import LightningModule
+from torch import Tensor
+
+from audio2motion.config import Audio2MotionConfig
+from audio2motion.data import SpeechBatch
+from audio2motion.losses import LossWeights, cyclic_weight, expression_loss, landmark_loss, laplacian_loss, masked_mean
+from audio2motion.model import Audio2Motion
+from audio2motion.synthesis import jitter_features
+
+UPPER_LIDS = (161, 160, 159, 158, 157, 388, 387, 386, 385, 384)
+PAPER_SCHEDULE = Schedule(lr=5e-4, betas=(0.9, 0.999), warmup=1000, factor=0.1, every=250_000, floor=1e-6)
+
+
+class Audio2MotionModule(LightningModule):
+    """Trains `Audio2Motion`; the codes are those of the embedded face model, whose fingerprint goes into the weights' config."""
+
+    def __init__(
+        self,
+        scale: str = "paper",
+        init_from: str | None = None,
+        weights: LossWeights = LossWeights(),  # noqa: B008 - frozen
+        schedule: Schedule = PAPER_SCHEDULE,
+        mouth_amplitude: float | None = None,
+        jitter: bool = False,
+        seed: int = 0,
+    ) -> None:
+        """Options.
+
+        Args:
+            scale: preset of the network: debug, tiny, paper, release.
+            init_from: folder with ``audio2motion`` weights to start from.
+            weights: loss weights.
+            schedule: learning rate, warm-up, decay, clipping.
+            mouth_amplitude: default amplitude stored with the weights; None: the preset's.
+            jitter: vary log-mel features at every step (`audio2motion.synthesis.jitter_features`).
+            seed: of the latent noise and the jitter.
+        """
+        super().__init__()
+        face = FaceModel.embedded()
+        config = replace(Audio2MotionConfig.preset(scale), face_model=face.fingerprint)
+        if mouth_amplitude is not None:
+            config = replace(config, mouth_amplitude=mouth_amplitude)
+        if jitter and config.audio != "logmel":
+            raise ValueError(f"jitter=true varies log-mel features; scale {scale!r} hears {config.audio}")
+        self.net = Audio2Motion(config)
+        self.face = face
+        self.weights, self.schedule = weights, schedule
+        self.init_from, self.jitter, self.seed = init_from, jitter, seed
+        self.register_buffer("basis", face.exp_basis[face.keypoints468], persistent=False)
+        self.register_buffer("point_weights", landmark_weights(), persistent=False)
+
+    def networks(self) -> dict[str, Pretrained]:
+        """``audio2motion``, for `core.train.callbacks.ExportWeights`."""
+        return {"audio2motion": self.net}
+
+    def setup(self, stage: str) -> None:
+        """Read ``init_from`` and see that the corpus belongs to this network.
+
+        Raises:
+            PortraitError: ``E_DATA`` when features or face model differ.
+        """
+        if self.init_from is not None:
+            self.net.load_state_dict(Audio2Motion.from_pretrained(Path(self.init_from) / "audio2motion").state_dict())
+        data = getattr(self.trainer, "datamodule", None)
+        if data is not None:
+            info, config = data.info(), self.net.config
+            wanted = (config.audio, config.audio_width, config.face_model)
+            if (info.audio, info.audio_width, info.face_model) != wanted:
+                found = (info.audio, info.audio_width, info.face_model)
+                raise PortraitError("E_DATA", f"the corpus holds (features, width, face model) {found}, the network needs {wanted}",
+                                    "Set model.scale and data.scale alike, or prepare the corpus again.")  # fmt: skip
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """The embedded face model is package data: keep it out of checkpoints."""
+        checkpoint["state_dict"] = {k: v for k, v in checkpoint["state_dict"].items() if not k.startswith("face.")}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """The counterpart of `on_save_checkpoint`."""
+        checkpoint["state_dict"] |= {f"face.{k}": v for k, v in self.face.state_dict().items()}
+
+    def training_step(self, batch: SpeechBatch, index: int) -> Float[Tensor, ""]:
+        """Eq. 6 plus the optional terms."""
+        generator = torch.Generator().manual_seed((self.seed * 1_000_003 + self.global_step) * 1009 + self.global_rank)
+        controls = batch.controls
+        if self.jitter:
+            controls = replace(controls, audio=jitter_features(controls.audio, generator))
+        temperature = float(torch.rand((), generator=generator)) * 0.5 if self.weights.prior else None
+        made = self.net(batch.exp, controls, generator, temperature)
+        losses = self.losses(made.exp, batch.exp, controls.mask)
+        losses["kl"] = cyclic_weight(self.global_step, self.weights.kl, self.weights.kl_ramp) * made.kl
+        if made.prior_exp is not None:
+            sampled = self.losses(made.prior_exp, batch.exp, controls.mask)
+            losses["prior"] = self.weights.prior * torch.stack(list(sampled.values())).sum()
+        total = torch.stack(list(losses.values())).sum()
+        self.log_dict({f"train/{name}": value.detach() for name, value in losses.items()}, batch_size=len(batch.exp))
+        self.log("train/loss", total.detach(), prog_bar=True, batch_size=len(batch.exp))
+        return total
+
+    def losses(self, made: Float[Tensor, "b t 64"], true: Float[Tensor, "b t 64"], mask: Float[Tensor, "b t"]) -> dict[str, Tensor]:
+        """Weighted terms that compare made with true motion."""
+        weights = self.weights
+        return {
+            "exp": weights.exp * expression_loss(made, true, mask),
+            "landmark": weights.landmark * landmark_loss(made, true, mask, self.basis, self.point_weights),
+            "laplacian": weights.laplacian * laplacian_loss(made, mask),
+            "l2": weights.l2 * masked_mean(made.square(), mask),
+        }
+
+    def validation_step(self, batch: SpeechBatch, index: int) -> None:
+        """Motion from speech alone (temperature 0) against the truth: code error, correlation and closure of the lips."""
+        made = self.net.sample(batch.controls, temperature=0.0)
+        mask = batch.controls.mask
+        self.log("val/exp", expression_loss(made, batch.exp, mask), batch_size=len(made), sync_dist=True)
+        real = mask > 0
+        face = self.face.to(made.device)
+        identity = made.new_zeros(int(real.sum()), 80)
+        made_gap, true_gap = (mouth_opening(face, identity, exp[real]) for exp in (made, batch.exp))
+        self.log("val/gap_r", torch.corrcoef(torch.stack([made_gap, true_gap]))[0, 1], prog_bar=True, batch_size=len(made), sync_dist=True)
+        shut = true_gap < 0.01
+        self.log("val/closure", (made_gap[shut] < 0.03).float().mean(), batch_size=len(made), sync_dist=True)
+
+    test_step = validation_step
+
+    def predict_step(self, batch: SpeechBatch, index: int) -> Float[Tensor, "b t 64"]:
+        """Most likely motion."""
+        return self.net.sample(batch.controls, temperature=0.0)
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """Adam with warm-up and the schedule's decay per step."""
+        schedule = self.schedule
+        optimizer = torch.optim.Adam(self.net.parameters(), 1.0, schedule.betas)
+        rate = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate(schedule, step, self._progress(step)))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": rate, "interval": "step"}}
+
+    def configure_gradient_clipping(self, optimizer: Any, gradient_clip_val: Any = None, gradient_clip_algorithm: Any = None) -> None:
+        """Clip the norm to ``schedule.clip``."""
+        torch.nn.utils.clip_grad_norm_(self.net.parameters(), self.schedule.clip)
+
+    def _progress(self, step: int) -> float:
+        return step / self.trainer.estimated_stepping_batches if self.schedule.decay == "cosine" else 0.0
+
+
+def landmark_weights() -> Float[Tensor, "468"]:
+    """Eyes 3, upper lids 20, lips 5, all else 1 (spec 8.3)."""
+    weights = torch.ones(468)
+    weights[list(LEFT_EYE + RIGHT_EYE)] = 3.0
+    weights[list(UPPER_LIDS)] = 20.0
+    weights[list(LIPS_OUTER + LIPS_INNER)] = 5.0
+    return weights

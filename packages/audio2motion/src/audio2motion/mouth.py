@@ -1,0 +1,90 @@
+"""From what the lips should do to expression codes of a face model, through the named motions of `core.face.expression`.
+
+Everything is linear in the codes, so amounts of motion are set by what they measure: a gap channel of 1 gives lips `FULL_GAP` apart.
+"""
+
+import torch
+from core.face.expression import MOTIONS, motion_axis, mouth_opening
+from core.face.model import FaceModel
+from core.face.regions import OUTER_EYE_CORNERS
+from jaxtyping import Float, Int
+from torch import Tensor
+
+FULL_GAP = 0.18
+"""Inner lip distance of a loud "ah" by an average speaker; the unit here is the distance of the outer eye corners."""
+SPREAD, ROUND = 0.055, 0.095
+"""Change of mouth width at width channel +1 and -1 (a resting mouth is about 0.6 wide)."""
+OVERLAP = 0.012
+"""Lips pressed by force are driven this far beyond touching, so that an "m" stays shut when the network blurs it."""
+THINNING = 0.014
+"""How much of the red of the lower lip goes under the teeth in "f"."""
+LIDS = 0.09
+"""Approach of the lids in a blink."""
+BLINK_SHAPE = (0.0, 0.35, 0.85, 1.0, 0.8, 0.5, 0.2, 0.0)
+"""How shut the eyes are from 3 frames before a blink's centre on, at 25 fps."""
+
+
+class MouthRig:
+    """Turns mouth tracks (`audio2motion.visemes`) and blinks into codes of ``face``.
+
+    Args:
+        face: model whose codes are wanted.
+    """
+
+    def __init__(self, face: FaceModel) -> None:
+        self.face = face
+
+        def per_unit(name: str, measure: str) -> Float[Tensor, "64"]:
+            return motion_axis(face, name) / abs(MOTIONS[name].effect[measure])
+
+        self._open = per_unit("jaw_open", "mouth_gap")
+        self._wide = per_unit("lips_wide", "mouth_width")
+        self._pursed = per_unit("lips_pursed", "mouth_width")
+        self._closed = per_unit("lips_closed", "mouth_gap")
+        self._lids = per_unit("blink", "eye_gap")
+        self._tuck = _lower_lip(face)
+        self._rest_gap = float(mouth_opening(face, torch.zeros(1, 80), torch.zeros(1, 64)))
+
+    def codes(self, track: Float[Tensor, "t 4"], opening: float = 1.0, blink: Int[Tensor, "t"] | None = None) -> Float[Tensor, "t 64"]:
+        """Expression codes of a mouth track.
+
+        Args:
+            track: gap, width, tuck, press per frame; see `audio2motion.visemes`.
+            opening: scales the gap: how far this speaker opens the mouth.
+            blink: 1 on the centre frame of each blink.
+        """
+        gap, width, tuck, press = track[:, :, None].unbind(1)
+        # A gap of 0 is the model's neutral mouth; pressed lips also undo what the neutral mouth is open.
+        exp = gap * opening * FULL_GAP * self._open
+        exp = exp + width.clamp(min=0) * SPREAD * self._wide + (-width).clamp(min=0) * ROUND * self._pursed
+        exp = exp + press * (OVERLAP + max(self._rest_gap, 0.0)) * self._closed + tuck * THINNING * self._tuck
+        if blink is not None:
+            exp = exp + blink_curve(blink)[:, None] * LIDS * self._lids
+        return exp
+
+
+def blink_curve(blink: Int[Tensor, "t"]) -> Float[Tensor, "t"]:
+    """How shut the eyes are, 0..1, for blink units at 25 fps."""
+    curve = torch.zeros(blink.shape[0])
+    for centre in blink.nonzero()[:, 0].tolist():
+        for offset, shut in enumerate(BLINK_SHAPE):
+            frame = centre + offset - 3
+            if 0 <= frame < len(curve):
+                curve[frame] = max(float(curve[frame]), shut)
+    return curve
+
+
+def mouth_amplitude(face: FaceModel, exp: Float[Tensor, "t 64"]) -> float:
+    """0.9-quantile over time of the L1 distance of lip points 51 and 57 of 68, mean identity, face units (spec 8.1)."""
+    points = face.keypoints(exp.new_zeros(exp.shape[0], 80), exp, 68)
+    return float(torch.quantile((points[:, 51] - points[:, 57]).abs().sum(1), 0.9))
+
+
+def _lower_lip(face: FaceModel) -> Float[Tensor, "64"]:
+    """The most likely code change that thins the lower lip by 1 eye distance and moves neither lip border, corner nor lid."""
+    basis = face.exp_basis[face.keypoints468, 1]
+    width = face.exp_basis[face.keypoints468, 0]
+    still = [basis[13] - basis[14], basis[0] - basis[13], width[291] - width[61], basis[61] - basis[291], basis[159] - basis[145]]
+    rows = torch.stack([*still, basis[386] - basis[374], basis[14] - basis[17]])
+    right, left = face.mean[face.keypoints468[list(OUTER_EYE_CORNERS)]]
+    return -torch.linalg.pinv(rows, rtol=1e-3)[:, -1] * (left - right).norm()
