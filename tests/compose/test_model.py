@@ -8,6 +8,7 @@ import torch
 from compose import HTBSR, HTBSRConfig
 from compose.model import SourceFeatures
 from core.nn.superres import SuperResolution
+from recon import HeadRendererConfig
 from torch import nn
 from torch.nn import functional as F
 
@@ -154,6 +155,16 @@ def test_one_preparation_serves_a_batch_of_sources(name: str):
     torch.testing.assert_close(both[1:], second, atol=1e-5, rtol=1e-4)
 
 
+def test_one_source_serves_many_frames():
+    model, drive = network(), frame()
+    pair = {key: torch.cat([value, value * 0.9]) for key, value in drive.items() if key != "kp_src"}
+    with torch.no_grad():
+        prepared = model.prepare(**source())
+        both = model(**pair, kp_src=drive["kp_src"], source=prepared).image
+        second = model(**{key: value[1:] for key, value in pair.items()}, kp_src=drive["kp_src"], source=prepared).image
+    torch.testing.assert_close(both[1:], second, atol=1e-5, rtol=1e-4)
+
+
 def test_source_features_do_not_depend_on_the_frame():
     model = network()
     prepared = model.prepare(**source())
@@ -182,12 +193,19 @@ def test_folding_is_exact():
     torch.testing.assert_close(folded, plain, atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize("preset", ["debug", "tiny", "paper"])
+def test_presets_fit_the_renderer_of_stage_2(preset: str):
+    mine, theirs = HTBSRConfig.preset(preset), HeadRendererConfig.preset(preset)
+    sizes = (theirs.volume.features, theirs.channels, theirs.w_dim, theirs.raw_size)
+    assert (mine.feature_channels, mine.sr_channels, mine.style_channels, mine.raw_size) == sizes
+
+
 def test_takes_over_the_super_resolution_of_stage_2():
     model, stage2 = network(), nn.Module()
     stage2.superres = SuperResolution(DEBUG.feature_channels, DEBUG.sr_channels, DEBUG.style_channels)
     assert model.init_from_renderer(stage2) == []
     assert torch.equal(model.superres.block1.conv0.weight, stage2.superres.block1.conv0.weight)
-    stage2.superres = SuperResolution(DEBUG.feature_channels, (8, 4), DEBUG.style_channels)
+    stage2.superres = SuperResolution(DEBUG.feature_channels, (16, 4), DEBUG.style_channels)
     assert all(name.startswith("block1") for name in model.init_from_renderer(stage2))
 
 

@@ -47,10 +47,10 @@ class HeadAvatar(nn.Module):
 
     def animate(
         self,
-        planes_cano: Float[Tensor, "b 3 c p p"],
-        pncc_src: Float[Tensor, "b 3 h w"],
+        planes_cano: Float[Tensor, "#b 3 c p p"],
+        pncc_src: Float[Tensor, "#b 3 h w"],
         pncc_drv: Float[Tensor, "b 3 h w"],
-        pncc_cano: Float[Tensor, "b 3 h w"] | None = None,
+        pncc_cano: Float[Tensor, "#b 3 h w"] | None = None,
     ) -> Float[Tensor, "b 3 c p p"]:
         """Canonical plus residual planes. One source serves many frames: a batch of one broadcasts over ``pncc_drv``."""
         count = pncc_drv.shape[0]

@@ -103,7 +103,8 @@ PRESETS = {
         "image_size": 64,
         "raw_size": 16,
         "feature_channels": 8,
-        "sr_channels": (8, 8),
+        "sr_channels": (16, 8),
+        "style_channels": 8,
         "torso_size": 32,
         "appearance_channels": (4, 8, 8),
         "appearance_blocks": 1,
@@ -122,6 +123,7 @@ PRESETS = {
     | {
         "feature_channels": 16,
         "sr_channels": (32, 16),
+        "style_channels": 16,
         "torso_size": 128,
         "appearance_channels": (16, 32, 64),
         "appearance_blocks": 3,

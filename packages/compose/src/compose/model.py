@@ -3,7 +3,7 @@
 The work is split in two: ``prepare`` holds everything that depends on the source only and runs once, ``forward`` runs per frame.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from core.hub import Pretrained
@@ -38,6 +38,17 @@ class SourceFeatures:
     background: Float[Tensor, "b c f f"]
     background_rgb: Float[Tensor, "b 3 f f"]
     background_image: Float[Tensor, "b 3 S S"]
+
+    def expand(self, count: int) -> "SourceFeatures":
+        """One source for ``count`` frames, without copying; unchanged if there is one per frame already."""
+        if len(self.background) == count:
+            return self
+
+        def repeat(x: Tensor) -> Tensor:
+            return x.expand(count, *x.shape[1:])
+
+        torso = TorsoFeatures(*(repeat(getattr(self.torso, each.name)) for each in fields(self.torso)))
+        return SourceFeatures(torso, repeat(self.background), repeat(self.background_rgb), repeat(self.background_image))
 
 
 @dataclass(frozen=True)
@@ -150,7 +161,7 @@ class HTBSR(nn.Module, Pretrained):
         feature: Float[Tensor, "b c r r"],
         weights: Float[Tensor, "b 1 r r"],
         source: SourceFeatures,
-        kp_src: Float[Tensor, "b n 3"],
+        kp_src: Float[Tensor, "#b n 3"],
         kp_drv: Float[Tensor, "b n 3"],
     ) -> Composite:
         """Compose one batch of frames.
@@ -158,12 +169,12 @@ class HTBSR(nn.Module, Pretrained):
         Args:
             feature: rendered features of the head; the first three channels are raw RGB in [-1, 1], empty -1.
             weights: M_head (Eq. 11), the sum of the ray weights; no gradient flows into it from here.
-            source: what ``prepare`` made, one per sample.
+            source: what ``prepare`` made, one per frame or one for all.
             kp_src: 68 projected key points of the source in [-1, 1], y down, z = 0 (Eq. 9).
             kp_drv: the same of the driving frame.
         """
         compose = self._layered if self.config.final_composite else self._fused
-        return compose(feature, weights.detach(), source, kp_src, kp_drv)
+        return compose(feature, weights.detach(), source.expand(len(feature)), kp_src.expand_as(kp_drv), kp_drv)
 
     def _fused(self, feature: Tensor, weights: Tensor, source: SourceFeatures, kp_src: Tensor, kp_drv: Tensor) -> Composite:
         """As published: features and images are fused at half the output size, the last block draws the output (spec 7.4)."""
