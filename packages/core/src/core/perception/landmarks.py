@@ -38,6 +38,8 @@ class Face:
     """Fraction of points 0-467 inside the image."""
     roll: float
     """Degrees by which the line between the outer eye corners is turned, clockwise as seen."""
+    score: float = 1.0
+    """Confidence of the detector, 0 to 1."""
 
     @property
     def side(self) -> float:
@@ -59,11 +61,11 @@ def detect_faces(image: UInt8[np.ndarray, "h w 3"], thorough: bool = True) -> li
     for parts in (2, 4) if thorough else ():
         if boxes or max(image.shape[:2]) < 160 * parts:
             break
-        boxes = [box for tile in _tiles(image, parts) for box in _candidates(image, tile)]
+        boxes = [found for tile in _tiles(image, parts) for found in _candidates(image, tile)]
     found: list[Face] = []
-    for box in sorted(boxes, key=lambda b: (b[2] - b[0]) * (b[1] - b[3])):
+    for score, box in sorted(boxes, reverse=True):
         if all(_overlap(box, other.box) < 0.5 for other in found):
-            face = _measure(image, box)
+            face = _measure(image, box, score)
             if face is not None and abs(face.roll) < MAX_ROLL and all(_overlap(face.box, other.box) < 0.3 for other in found):
                 found.append(face)
     return sorted(found, key=lambda face: -face.area_fraction)
@@ -107,9 +109,10 @@ def find_face(image: UInt8[np.ndarray, "h w 3"], index: int | None = None, name:
         PortraitError: as `choose_face`, and ``E_FACE_ROTATED``.
     """
     faces = detect_faces(image)
-    if not faces:
+    score = max((face.score for face in faces), default=0.0)
+    if score < SURE:  # an upside-down face passes for an upright one, but not convincingly
         for quarter, turn in ((2, "by 180 degrees"), (1, "to the left"), (3, "to the right")):
-            if detect_faces(np.rot90(image, quarter), thorough=False):
+            if any(face.score > max(score + 0.1, SURE) for face in detect_faces(np.rot90(image, quarter), thorough=False)):
                 message = f"the face in {name} is not upright"
                 raise PortraitError("E_FACE_ROTATED", message, f"Rotate the picture {turn} and try again.")
     return choose_face(faces, index, name)
@@ -142,14 +145,14 @@ def mesh_in_window(image: UInt8[np.ndarray, "h w 3"], box: Box, scale: float, si
     return best * np.float32(side) + np.array([left, top, 0], np.float32)
 
 
-def face_from_pixels(points: Float[np.ndarray, "478 3"], height: int, width: int) -> Face:
+def face_from_pixels(points: Float[np.ndarray, "478 3"], height: int, width: int, score: float = 1.0) -> Face:
     """Wrap points in pixels of an image of the given size."""
     box = box_of(points[:468])
     inside = (points[:468, :2] >= 0).all(axis=1) & (points[:468, 0] < width) & (points[:468, 1] < height)
     area = (box[2] - box[0]) * (box[3] - box[1]) / (height * width)
     across = points[263] - points[33]
     roll = float(np.degrees(np.arctan2(across[1], across[0])))
-    return Face((points / np.array([width, height, width])).astype(np.float32), box, float(area), float(inside.mean()), roll)
+    return Face((points / np.array([width, height, width])).astype(np.float32), box, float(area), float(inside.mean()), roll, score)
 
 
 def _points(face: object) -> Float[np.ndarray, "478 3"]:
@@ -161,17 +164,17 @@ def _window(box: Box, scale: float) -> tuple[int, int, int]:
     return round((box[0] + box[2] - side) / 2), round((box[1] + box[3] - side) / 2), side
 
 
-def _measure(image: UInt8[np.ndarray, "h w 3"], box: Box) -> Face | None:
+def _measure(image: UInt8[np.ndarray, "h w 3"], box: Box, score: float) -> Face | None:
     for scale in (2.4, 1.7, 3.4):
         rough = mesh_in_window(image, box, scale)
         if rough is not None:
             exact = mesh_in_window(image, box_of(rough[:468]), 1.8, size=512)
-            return face_from_pixels(rough if exact is None else exact, *image.shape[:2])
+            return face_from_pixels(rough if exact is None else exact, *image.shape[:2], score)
     return None
 
 
-def _candidates(image: UInt8[np.ndarray, "h w 3"], tile: tuple[int, int, int] | None = None) -> list[Box]:
-    """Boxes from both detectors in the image, or in a square part of it, in pixels of the image."""
+def _candidates(image: UInt8[np.ndarray, "h w 3"], tile: tuple[int, int, int] | None = None) -> list[tuple[float, Box]]:
+    """Scores and boxes from both detectors in the image, or in a square part of it, in pixels of the image."""
     import cv2
 
     left, top, side = tile or (0, 0, 0)
@@ -179,14 +182,14 @@ def _candidates(image: UInt8[np.ndarray, "h w 3"], tile: tuple[int, int, int] | 
     height, width = part.shape[:2]
     shrink = min(1.0, 1024 / max(height, width))
     small = cv2.resize(part, (max(1, round(width * shrink)), max(1, round(height * shrink))), interpolation=cv2.INTER_AREA)
-    boxes: list[Box] = []
+    boxes: list[tuple[float, Box]] = []
     for full_range in (False, True):
         for found in solutions.face_detection(full_range).run(small).detections or []:
             if tile is not None and found.score[0] < SURE:
                 continue
             box = found.location_data.relative_bounding_box
             x, y, w, h = box.xmin * width + left, box.ymin * height + top, box.width * width, box.height * height
-            boxes.append((x, y, x + w, y + h))
+            boxes.append((float(found.score[0]), (x, y, x + w, y + h)))
     return boxes
 
 

@@ -1,7 +1,7 @@
 """Soft outline of a person and colours free of the background behind it."""
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 
 from core.perception import solutions
 
@@ -12,8 +12,54 @@ def person_alpha(image: UInt8[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w"]:
     Args:
         image: RGB, best a square crop of head and shoulders.
     """
-    rough = solutions.selfie_segmentation().run(image).segmentation_mask.astype(np.float32)
-    return refine_alpha(image, rough)
+    return refine_alpha(image, recolour(image, _segment(image)))
+
+
+def _segment(image: UInt8[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w"]:
+    """Mean of three looks at the photo: as it is, mirrored, and with room added around it; where they disagree is doubt."""
+    import cv2
+
+    height, width = image.shape[:2]
+    network = solutions.selfie_segmentation()
+    top, aside = round(0.3 * height), round(0.15 * width)
+    roomy = cv2.copyMakeBorder(image, top, 0, aside, aside, cv2.BORDER_REPLICATE)
+    plain = network.run(image).segmentation_mask
+    mirrored = network.run(image[:, ::-1]).segmentation_mask[:, ::-1]
+    inner = network.run(roomy).segmentation_mask[top:, aside : aside + width]
+    return ((plain + mirrored + inner) / 3).astype(np.float32)
+
+
+def recolour(image: UInt8[np.ndarray, "h w 3"], rough: Float[np.ndarray, "h w"], strength: float = 1.0) -> Float[np.ndarray, "h w"]:
+    """Correct doubtful parts of a mask by how often their colour occurs in its certain person and certain background.
+
+    Adds ``strength`` times the log ratio of the two colour histograms to the mask's log odds, at half resolution.
+
+    Args:
+        image: RGB.
+        rough: probability of the person.
+        strength: trust in colour; colours common to both change nothing.
+    """
+    import cv2
+
+    height, width = rough.shape
+    half = (max(1, width // 2), max(1, height // 2))
+    small, mask = cv2.resize(image, half, interpolation=cv2.INTER_AREA), cv2.resize(rough, half, interpolation=cv2.INTER_AREA)
+    bins = 24
+    index = (small.astype(np.int32) * bins) // 256
+    flat = (index[..., 0] * bins + index[..., 1]) * bins + index[..., 2]
+    ratio = np.log(_histogram(flat, mask > 0.97, bins) / _histogram(flat, mask < 0.03, bins))
+    evidence = cv2.blur(ratio.astype(np.float32)[flat], (5, 5))
+    evidence = cv2.resize(evidence * (1 - np.abs(2 * mask - 1) ** 8), (width, height), interpolation=cv2.INTER_LINEAR)
+    odds = np.log(np.clip(rough, 1e-3, 1 - 1e-3) / np.clip(1 - rough, 1e-3, 1))
+    return (1 / (1 + np.exp(-odds - strength * evidence))).astype(np.float32)
+
+
+def _histogram(flat: Int[np.ndarray, "h w"], where: Bool[np.ndarray, "h w"], bins: int) -> Float[np.ndarray, " n"]:
+    from scipy.ndimage import gaussian_filter
+
+    counts = np.bincount(flat[where], minlength=bins**3).astype(np.float32).reshape(bins, bins, bins)
+    counts = gaussian_filter(counts, 1.0, mode="nearest").ravel()
+    return counts / max(1.0, counts.sum()) + 2e-5
 
 
 def refine_alpha(image: UInt8[np.ndarray, "h w 3"], rough: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
