@@ -11,6 +11,8 @@ unit: the distance of the outer eye corners. Needs numpy, safetensors, mediapipe
 3. Identity: one mesh per face, its mouth closed along the expression axes; the covariance between faces minus the covariance that remaining
    expressions explain (two-covariance model; the stills are not all neutral); principal axes of what is left.
 
+4. The whole is scaled to 3DMM units, tilted so that a straight look has pitch 0, and centred on its surface.
+
 All principal axes are computed for mirror-symmetric and mirror-antisymmetric motion separately, so that each column is exactly one or the
 other, and are scaled by their standard deviations: codes are whitened.
 """
@@ -24,6 +26,7 @@ from core.face import regions
 from safetensors.numpy import save_file
 
 EYE_DISTANCE = 0.88  # 3DMM units between the outer eye corners: what the cameras of the 3DMM expect
+TILT = np.deg2rad(9.0)  # how far the measurements' mean looks up: fitted, straight portraits have pitches of 4 to 12 degrees without it
 DEPTH_WEIGHT = 0.5  # MediaPipe guesses depth: it counts less when axes are chosen
 NUISANCE = 6
 RIGID = (10, 109, 67, 103, 54, 21, 162, 127, 168, 6, 197, 195, 338, 297, 332, 284, 251, 389, 356)
@@ -216,11 +219,12 @@ def main() -> None:
     tessellation = triangles(mean)
     scale = EYE_DISTANCE / (mean[263, 0] - mean[33, 0])
     mean = mean * scale
-    mean = mean - surface_centre(mean, tessellation)
+    tilt = np.array([[1, 0, 0], [0, np.cos(TILT), -np.sin(TILT)], [0, np.sin(TILT), np.cos(TILT)]])
+    mean = (mean - surface_centre(mean, tessellation)) @ tilt.T
     tensors = {
         "mean": mean.astype(np.float32),
-        "id_basis": (unweigh(identity) * scale).astype(np.float16),
-        "exp_basis": (unweigh(expression) * scale).astype(np.float16),
+        "id_basis": (tilt @ unweigh(identity) * scale).astype(np.float16),
+        "exp_basis": (tilt @ unweigh(expression) * scale).astype(np.float16),
         "triangles": tessellation.astype(np.int16),
     }
     save_file({name: np.ascontiguousarray(value) for name, value in tensors.items()}, arguments.output, {"name": "mediapipe468"})

@@ -1,7 +1,7 @@
 """Measuring and editing expressions: how far mouth and eyes are open, closing them, and named motions as directions of the expression code.
 
-Everything here is linear. A measure is a difference of vertex coordinates in canonical pose, so its change per unit of every code is a row of
-64 numbers; because the codes are whitened, the smallest code change that has given effects on some measures is also the most likely one
+Everything here is linear. A measure is a difference of vertex coordinates in canonical pose, so its change per unit of every code is a row
+of 64 numbers; because the codes are whitened, the smallest code change that has given effects on some measures is also the most likely one
 (conditional mean of a standard normal). Unit of all measures: the mean face's distance between the outer eye corners.
 """
 
