@@ -1,0 +1,89 @@
+"""``python -m core.people``: write stores of made people and look at them."""
+
+import argparse
+import sys
+
+from core.errors import PortraitError
+
+
+def _parser() -> argparse.ArgumentParser:
+    shown = argparse.ArgumentDefaultsHelpFormatter
+    parser = argparse.ArgumentParser(prog="python -m core.people", description="Made people: labelled views of photographs and seeds.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    write = commands.add_parser("write", help="write a store of clips; continues where it was interrupted", formatter_class=shown)
+    sheet = commands.add_parser("sheet", help="draw a contact sheet: yaw, pitch, expressions", formatter_class=shown)
+    for command in (write, sheet):
+        command.add_argument("--photos", metavar="DIR", help="folder of photographs; without it people are procedural")
+        command.add_argument("--out", required=True, help="where to write")
+        command.add_argument("--seed", type=int, default=0, help="the same seed gives the same bytes")
+    write.add_argument("--people", type=int, help="training people at most (default: all photographs, 100 procedural people)")
+    write.add_argument("--val-people", type=int, help="people kept out of training at most (default: a seventh of the training people)")
+    write.add_argument("--frames", type=int, default=12, help="frames per person")
+    write.add_argument("--groups", type=int, default=3, help="expressions per person")
+    write.add_argument("--size", type=int, default=512, help="side of the pictures")
+    write.add_argument("--workers", type=int, default=2, help="processes")
+    sheet.add_argument("--names", nargs="*", help="photographs to show, by name without suffix")
+    sheet.add_argument("--seeds", type=int, default=8, help="number of rows")
+    sheet.add_argument("--size", type=int, default=256, help="side of each picture")
+    return parser
+
+
+def _sources(args: argparse.Namespace, count: int) -> list:
+    from core.people.photos import find_photos
+    from core.people.procedural import SeedSource
+
+    return find_photos(args.photos) if args.photos else [SeedSource(args.seed + number) for number in range(count)]
+
+
+def _write(args: argparse.Namespace) -> None:
+    import numpy as np
+
+    from core.data.clips import write_store
+
+    train = args.people
+    if train is None:
+        train = 10**9 if args.photos else 100
+    val = args.val_people if args.val_people is not None else (10**9 if train == 10**9 else max(1, train // 7))
+    sources = _sources(args, 2 * (train + val))
+    order = np.random.default_rng(args.seed).permutation(len(sources))
+    count = write_store(
+        args.out, [sources[i] for i in order], args.frames, args.size, args.seed, args.workers, args.groups, {"train": train, "val": val}
+    )
+    print(f"{count} people in {args.out}")
+
+
+def _sheet(args: argparse.Namespace) -> None:
+    import numpy as np
+
+    from core.media.image import write_image
+    from core.people.sheet import contact_sheet
+
+    sources = _sources(args, args.seeds)
+    if args.names:
+        sources = [source for source in sources if source.name in args.names]
+    elif args.photos:
+        sources = [sources[i] for i in np.random.default_rng(args.seed).permutation(len(sources))]
+    people = []
+    for source in sources:
+        try:
+            people.append(source.make(np.random.default_rng(args.seed)))
+        except PortraitError as error:
+            print(error, file=sys.stderr)
+        if len(people) == args.seeds:
+            break
+    write_image(args.out, contact_sheet(people, args.size))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    args = _parser().parse_args(arguments)
+    try:
+        {"write": _write, "sheet": _sheet}[args.command](args)
+    except PortraitError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,239 @@
+"""Lifted people: one photograph becomes a head that turns and moves (after the face profiling of Zhu et al. 2016, taken to the whole head)."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from jaxtyping import Bool, Float, UInt8
+from scipy.ndimage import binary_dilation, binary_erosion, distance_transform_edt, gaussian_filter
+
+from core.camera import FIT_DISTANCE, FIT_FOCAL
+from core.errors import PortraitError
+from core.face.coeffs import FaceCoeffs
+from core.people.canvas import HEAD_CLASSES, PAD, extend, to_canvas
+from core.people.geometry import HeadMesh, Pose, project, unproject
+from core.people.hull import HullShape, Oval, build_hull
+from core.people.openings import LAYER_EYES, LAYER_TEETH, cavity, continue_colours, made_texture, polygon_mask, sheet, teeth_strip
+from core.people.person import Person, Torso
+from core.people.surface import FaceMotion, boundary_loops, face_surface
+
+TOOTHY = 0.035
+"""Opening of the mouth in 3DMM units from which on the photograph's own teeth are used."""
+_TORSO_PIVOT = (0.0, -0.95, -0.45)
+
+
+@lru_cache(maxsize=1)
+def face_and_loops() -> tuple[object, dict[str, np.ndarray]]:
+    """The embedded face model and its outlines."""
+    from core.face.model import FaceModel
+
+    face = FaceModel.embedded()
+    return face, boundary_loops(face.triangles.numpy())
+
+
+@dataclass(frozen=True)
+class StillLayers:
+    """What stands behind the head.
+
+    Attributes:
+        torso_image: neck and clothes with the part behind the head filled in.
+        torso_mask: their soft mask.
+        background: clean plate.
+    """
+
+    torso_image: UInt8[np.ndarray, "s s 3"]
+    torso_mask: Float[np.ndarray, "s s"]
+    background: UInt8[np.ndarray, "s s 3"]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """The face model laid over a photograph.
+
+    Attributes:
+        coeffs: batch of one.
+        pose: of the head.
+        motion: fitted and measured vertices with the expression axes.
+        xy: measured landmarks, photograph coordinates.
+        distance: of the model vertices from the camera.
+    """
+
+    coeffs: FaceCoeffs
+    pose: Pose
+    motion: FaceMotion
+    xy: Float[np.ndarray, "468 2"]
+    distance: Float[np.ndarray, "468"]
+
+
+def fit_photograph(landmarks: Float[np.ndarray, "n d"]) -> Fit:
+    """Fit the face model and correct its vertices sideways so that they project exactly to the landmarks."""
+    from core.face.fitting import fit_image
+
+    face, _ = face_and_loops()
+    coeffs = fit_image(face, landmarks[:468].astype(np.float32))
+    fitted = face.vertices(coeffs.id, coeffs.exp)[0].detach().double().numpy()
+    pose = Pose.from_euler(coeffs.euler[0].numpy(), coeffs.trans[0].numpy())
+    distance = FIT_DISTANCE - pose.apply(fitted)[:, 2]
+    xy = landmarks[:468, :2].astype(np.float64)
+    measured = pose.remove(unproject(xy, distance))
+    basis = face.exp_basis.detach().double().numpy()
+    return Fit(coeffs, pose, FaceMotion(basis, fitted, measured, coeffs.exp[0].double().numpy()), xy, distance)
+
+
+def lift(image: UInt8[np.ndarray, "s s 3"], name: str) -> Person:
+    """Make a person of a square photograph.
+
+    Args:
+        image: RGB, one face.
+        name: unique name.
+
+    Raises:
+        PortraitError: no usable face: ``E_NO_FACE``, ``E_BAD_PHOTO`` with the reason.
+    """
+    from core.data.layers import split_layers
+    from core.perception.landmarks import detect_faces
+    from core.perception.parsing import parse
+
+    faces = detect_faces(image)
+    if not faces:
+        raise PortraitError("E_NO_FACE", f"no face found in {name}", "Use a photograph that shows one face from the front.")
+    landmarks = np.asarray(faces[0].landmarks, np.float64)
+    fit = fit_photograph(landmarks)
+    parsing = parse(image, landmarks)
+    check(fit, np.asarray(parsing.labels), name)
+    layers = split_layers(image, parsing)
+    return assemble(image, name, fit, np.asarray(parsing.labels), np.asarray(parsing.head_alpha), layers)
+
+
+def check(fit: Fit, labels: UInt8[np.ndarray, "s s"], name: str) -> None:
+    """Reject what cannot be lifted.
+
+    Raises:
+        PortraitError: ``E_BAD_PHOTO`` with the reason.
+    """
+    reasons = []
+    pitch, yaw, roll = np.degrees(fit.coeffs.euler[0].numpy())
+    if abs(yaw) > 25 or abs(pitch) > 22 or abs(roll) > 20:
+        reasons.append(f"the head is turned too far (pitch {pitch:.0f}, yaw {yaw:.0f}, roll {roll:.0f} degrees)")
+    width = np.ptp(fit.xy[:, 0])
+    if width < 0.18:
+        reasons.append(f"the face is too small ({width:.2f} of the width)")
+    if fit.xy.min() < 0.01 or fit.xy.max() > 0.99:
+        reasons.append("the face is cut off")
+    head = np.isin(labels, HEAD_CLASSES)
+    if head[0].mean() > 0.65:
+        reasons.append("the top of the head is cut off")
+    if head.mean() < 0.08:
+        reasons.append("no head was found around the face")
+    if reasons:
+        raise PortraitError("E_BAD_PHOTO", f"{name}: {'; '.join(reasons)}", "Use another photograph.")
+
+
+def assemble(image: np.ndarray, name: str, fit: Fit, labels: np.ndarray, head_alpha: np.ndarray, layers: object) -> Person:
+    """Build all meshes and textures of a person from a fitted and segmented photograph."""
+    face, loops = face_and_loops()
+    crown = project(fit.pose.apply(fit.motion.measured[10:11] + [0.0, 0.55, -0.5]))[0, 1]
+    picture, classes, alpha = extend(image, labels, head_alpha, float(crown))
+    inside = polygon_mask(to_canvas(fit.xy[loops["oval"]]), picture.shape[0])
+    alpha = np.where(inside, 1.0, alpha).astype(np.float32)
+    solid, fringe = _meshes(fit, alpha, inside)
+    textures, classes = _textures(picture, fit, classes, alpha, inside)
+    torso = Torso(layers.torso_image, layers.torso_mask.astype(np.float32), _torso_classes(labels, layers.torso_mask), np.array(_TORSO_PIVOT))
+    return Person(
+        name, fit.coeffs, fit.motion, face.keypoints68.numpy(), solid, fringe, textures, classes, torso, layers.background, photograph=image
+    )
+
+
+def _meshes(fit: Fit, alpha: np.ndarray, inside: np.ndarray) -> tuple[HeadMesh, HeadMesh]:
+    face, loops = face_and_loops()
+    measured, pose = fit.motion.measured, fit.pose
+    rim = measured[[234, 454, 127, 356], 2].mean() - 0.16
+    shape = HullShape(rim=float(rim), chin=(float(measured[152, 1]), float(measured[152, 2])), front=float(measured[10, 2] - rim + 0.08))
+    oval = Oval.of(loops["oval"], fit.xy, fit.distance)
+    hull, fringe = build_hull(alpha, inside, oval, pose, shape)
+    parts = [face_surface(face.triangles.numpy(), measured, pose, 0), hull]
+    parts += [sheet(measured[loops[eye]], pose, LAYER_EYES, 0.025, (0.05, 0.04, 0.03)) for eye in ("left_eye", "right_eye")]
+    parts += mouth(measured, loops["mouth"], pose)
+    return HeadMesh.cat(parts), fringe
+
+
+def mouth(measured: np.ndarray, loop: np.ndarray, pose: Pose) -> list[HeadMesh]:
+    """Cavity, teeth of the photograph where it shows some, made teeth otherwise."""
+    parts = [cavity(loop, measured)]
+    opening = measured[13, 1] - measured[14, 1]
+    width = np.linalg.norm(measured[78] - measured[308])
+    upper, lower = measured[13], measured[14]
+    back = np.array([0, 0, 0.075])
+    if opening > TOOTHY:
+        parts.append(sheet(measured[loop], pose, LAYER_TEETH, 0.06, (0.08, 0.004, 0.02)))
+    else:
+        parts.append(teeth_strip(upper - back, 0.42 * max(width, 0.45), 0.12, -0.028, (0.01, 0.24), None))
+    parts.append(teeth_strip(lower - back * 1.5, 0.38 * max(width, 0.45), 0.012, -0.12, (0.26, 0.49), (14, 1.0)))
+    return parts
+
+
+def _textures(image: np.ndarray, fit: Fit, labels: np.ndarray, alpha: np.ndarray, inside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The five textures (photograph, eyes, teeth, back, made) and their labels."""
+    _, loops = face_and_loops()
+    side, xy = image.shape[0], to_canvas(fit.xy)
+    sure = binary_erosion(alpha > 0.97, iterations=2, border_value=1)
+    front = continue_colours(image, sure, 1.5)
+    soft = alpha > 0.97
+    front = np.where(soft[..., None], image, front)
+    head = np.isin(labels, HEAD_CLASSES)
+    front_classes = _nearest(labels, head & (alpha > 0.5))
+    unit = side / (1 + 2 * PAD) * FIT_FOCAL / fit.distance.mean()
+
+    eyes = polygon_mask(xy[loops["left_eye"]], side) | polygon_mask(xy[loops["right_eye"]], side)
+    eye_texture = continue_colours(image, eyes, 1.5)
+    gap = polygon_mask(xy[loops["mouth"]], side)
+    teeth_texture = continue_colours(image, gap if gap.sum() > 20 else inside, 1.5)
+    outside = sure & ~binary_dilation(inside, iterations=int(0.06 * unit))
+    back = continue_colours(image, outside if outside.sum() > 100 else sure, 6.0)
+    back_classes = _nearest(labels, head & outside) if (head & outside).any() else np.full_like(labels, 1)
+    enamel = _enamel(image, gap, inside, fit)
+
+    full = np.full((side, side), 255, np.uint8)
+    stack = [front, eye_texture, teeth_texture, back, made_texture(side, enamel)]
+    alphas = [(alpha * 255 + 0.5).astype(np.uint8), full, full, full, full]
+    textures = np.stack([np.concatenate([c, a[..., None]], 2) for c, a in zip(stack, alphas, strict=True)])
+    skin = np.full((side, side), 3, np.uint8)
+    return textures, np.stack([front_classes, skin, skin, back_classes, skin]).astype(np.uint8)
+
+
+def _nearest(labels: np.ndarray, known: Bool[np.ndarray, "h w"]) -> np.ndarray:
+    """Labels of the nearest known pixel."""
+    row, column = distance_transform_edt(~known, return_distances=False, return_indices=True)
+    return labels[row, column]
+
+
+def _enamel(image: np.ndarray, gap: np.ndarray, inside: np.ndarray, fit: Fit) -> np.ndarray:
+    """Colour of clean teeth under the light of this photograph."""
+    bright = np.percentile(image[inside].astype(np.float32), 85, axis=0)
+    made = np.full(3, bright.mean() * 0.92) * [1.0, 0.96, 0.88]
+    if gap.sum() < 60:
+        return made
+    seen = image[gap].astype(np.float32)
+    best = seen[seen.mean(1) >= np.percentile(seen.mean(1), 70)].mean(0)
+    return np.maximum(best, 0.7 * made)
+
+
+def _torso_classes(labels: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """2 or 4 for every pixel, continued where the head hides the torso."""
+    known = np.isin(labels, (2, 4))
+    return _nearest(labels, known) if known.any() else np.full_like(labels, 4)
+
+
+def square(image: UInt8[np.ndarray, "h w 3"], name: str, size: int = 512) -> UInt8[np.ndarray, "s s 3"]:
+    """Bring a photograph of any shape to a square of head and shoulders.
+
+    Raises:
+        PortraitError: ``E_NO_FACE``.
+    """
+    from core.perception.crop import square_crop
+    from core.perception.landmarks import detect_faces
+
+    faces = detect_faces(image)
+    if not faces:
+        raise PortraitError("E_NO_FACE", f"no face found in {name}", "Use a photograph that shows one face from the front.")
+    return square_crop(image, faces[0], size).image

@@ -1,0 +1,102 @@
+"""Random and named poses and expressions for made people."""
+
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from core.camera import rotation_from_euler
+from core.face.coeffs import FaceCoeffs
+from core.people.person import Person
+
+Named = Literal["neutral", "open", "smile", "pursed", "blink"]
+NAMED: tuple[str, ...] = get_args(Named)
+NECK = np.array([0.0, -0.95, -0.45])
+"""Canonical point that heads turn about."""
+MAX_PITCH, MAX_YAW, MAX_ROLL = np.radians([20.0, 35.0, 15.0])
+Code = Float[np.ndarray, "64"]
+
+
+def turn_about_neck(
+    base: FaceCoeffs, euler: Float[np.ndarray, "3"], shift: Float[np.ndarray, "3"] | None = None
+) -> Float[np.ndarray, "3"]:
+    """Translation that keeps the foot of the neck where ``base`` has it (plus ``shift``, 3DMM units) while the head turns to ``euler``."""
+    before = rotation_from_euler(base.euler[:1].double())[0].numpy()
+    after = rotation_from_euler(torch.as_tensor(np.asarray(euler, np.float64))[None])[0].numpy()
+    trans = base.trans[0].double().numpy() + before @ NECK - after @ NECK
+    return (trans + (0 if shift is None else shift)).astype(np.float32)
+
+
+def sample_pose(base: FaceCoeffs, rng: np.random.Generator) -> tuple[Float[np.ndarray, "3"], Float[np.ndarray, "3"]]:
+    """A random view: yaw within 35, pitch 20, roll 15 degrees, wide in yaw; framing around that of ``base``.
+
+    Returns:
+        euler in radians and trans in 3DMM units.
+    """
+    limits = np.array([MAX_PITCH, MAX_YAW, MAX_ROLL])
+    spread = np.radians([8.5, 17.0, 5.0])
+    euler = np.clip(rng.normal(size=3) * spread, -limits, limits)
+    if rng.random() < 0.3:  # the sides are rare in a normal distribution and hard to learn
+        euler[1] = rng.uniform(-MAX_YAW, MAX_YAW)
+    shift = np.clip(rng.normal(size=3), -2, 2) * np.array([0.08, 0.06, 0.55])
+    return euler.astype(np.float32), turn_about_neck(base, euler, shift)
+
+
+def _edit(person: Person, code: Code, lids: float = 0.0, lips: float = 0.0) -> Code:
+    """Close lids and lips by 0..1 for this person's face."""
+    from core.face.expression import close_eyes, close_lips
+    from core.face.model import FaceModel
+
+    face, exp = FaceModel.embedded(), torch.as_tensor(code, dtype=torch.float32)[None]
+    if lips > 0:
+        exp = close_lips(face, person.coeffs.id, exp, torch.tensor([float(lips)]))
+    if lids > 0:
+        exp = close_eyes(face, person.coeffs.id, exp, torch.tensor([float(lids)]))
+    return exp[0].numpy()
+
+
+def axis(name: str) -> Code:
+    """One unit of a named motion of ``core.face.expression``."""
+    from core.face.expression import motion_axis
+    from core.face.model import FaceModel
+
+    return motion_axis(FaceModel.embedded(), name).numpy()
+
+
+def sample_expression(person: Person, rng: np.random.Generator) -> Code:
+    """A random expression: some of the person's own, some at random, speech-like or wide mouths, blinks; one in twelve is neutral."""
+    if rng.random() < 1 / 12:
+        return named(person, "neutral")
+    own = person.coeffs.exp[0].numpy()
+    code = own * rng.uniform(0, 0.7) + rng.normal(size=64).astype(np.float32) * rng.uniform(0.2, 0.55)
+    code = code + axis("brows_up") * rng.normal() * 0.5
+    kind = rng.random()
+    if kind < 0.22:
+        code = code + axis("lips_pursed") * rng.uniform(0.2, 1.0)
+    elif kind < 0.4:
+        code = code + axis("smile") * rng.uniform(0.2, 0.9)
+    elif kind < 0.5:
+        code = code + axis("lips_wide") * rng.uniform(0.2, 0.9)
+    code = _edit(person, code, lips=1.0)
+    mouth = rng.random()
+    if mouth > 0.3:
+        code = code + axis("jaw_open") * (rng.uniform(0.05, 0.5) if mouth < 0.8 else rng.uniform(0.5, 1.2))
+    lids = rng.random()
+    return _edit(person, code, lids=1.0 if lids < 0.15 else rng.uniform(0.2, 0.9) if lids < 0.3 else 0.0)
+
+
+def neighbours(code: Code, rng: np.random.Generator) -> tuple[Code, Code]:
+    """The expression one video frame (1/25 s) before and after: a steady motion plus a little tremor."""
+    speed, tremor = rng.normal(size=64) * 0.12, rng.normal(size=(2, 64)) * 0.03
+    return (code - speed + tremor[0]).astype(np.float32), (code + speed + tremor[1]).astype(np.float32)
+
+
+def named(person: Person, kind: Named) -> Code:
+    """One of five expressions that show what a person can do."""
+    if kind == "neutral":
+        return _edit(person, np.zeros(64, np.float32), lips=1.0)
+    if kind == "blink":
+        return _edit(person, person.coeffs.exp[0].numpy(), lids=1.0)
+    rest = _edit(person, np.zeros(64, np.float32), lips=1.0)
+    return (rest + {"open": axis("jaw_open") * 0.9, "smile": axis("smile"), "pursed": axis("lips_pursed")}[kind]).astype(np.float32)

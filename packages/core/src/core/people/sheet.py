@@ -1,0 +1,33 @@
+"""Contact sheets: people over yaw, pitch and expression, to judge them by eye."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import UInt8
+
+from core.people.motion import NAMED, named, turn_about_neck
+from core.people.person import Person, render, render_source
+
+YAWS = (-35, -20, 20, 35)
+PITCHES = (-15, 15)
+
+
+def person_row(person: Person, size: int) -> list[UInt8[np.ndarray, "s s 3"]]:
+    """Source, yaws, pitches, then the named expressions each at another small turn."""
+    base = person.coeffs
+    own, euler = base.exp[0].numpy(), base.euler[0].numpy()
+
+    def view(code: np.ndarray, pitch: float, yaw: float) -> np.ndarray:
+        angles = np.array([np.radians(pitch), np.radians(yaw), euler[2]], np.float32)
+        return render(person, code, angles, turn_about_neck(base, angles), size).image
+
+    pitch, yaw = np.degrees(euler[:2])
+    row = [render_source(person, size).image]
+    row += [view(own, pitch, turn) for turn in YAWS]
+    row += [view(own, turn, yaw) for turn in PITCHES]
+    return row + [view(named(person, kind), pitch, yaw + turn) for kind, turn in zip(NAMED, (0, 15, -15, 10, 0), strict=True)]
+
+
+def contact_sheet(people: Sequence[Person], size: int = 256) -> UInt8[np.ndarray, "h w 3"]:
+    """One row per person."""
+    return np.concatenate([np.concatenate(person_row(person, size), 1) for person in people])
