@@ -78,6 +78,8 @@ class HeadRendererConfig:
     """Channels of the two super-resolution blocks."""
     w_dim: int = 512
     """Width of the constant style vector of the super-resolution."""
+    start_plain: bool = False
+    """Let the super-resolution begin as bilinear upsampling of the raw image; for training from scratch."""
     focal: float = EG3D_FOCAL
     """Focal length in image sides that the weights are trained with; give it to ``Camera.from_pose``."""
 
@@ -146,12 +148,14 @@ RENDERER_PRESETS = {
         "raw_size": 16,
         "channels": (16, 8),
         "w_dim": 8,
+        "start_plain": True,
         "focal": FIT_FOCAL,
     },
     "tiny": {
         "volume": VolumeConfig(16, 32, 16, coarse=16, fine=16, **_SCRATCH, **_HEAD),
         "channels": (32, 16),
         "w_dim": 16,
+        "start_plain": True,
         "focal": FIT_FOCAL,
     },
     "paper": {},

@@ -39,7 +39,7 @@ class HeadRenderer(nn.Module, Pretrained):
         super().__init__()
         self.config = config
         self.volume = VolumeRenderer(config.volume)
-        self.superres = SuperResolution(config.volume.features, config.channels, config.w_dim)
+        self.superres = SuperResolution(config.volume.features, config.channels, config.w_dim, config.start_plain)
 
     def forward(
         self,

@@ -15,12 +15,16 @@ class SuperResolution(nn.Module):
         in_channels: channels of the feature image.
         channels: channels of the two blocks.
         w_dim: width of the constant style (512 as published; smaller saves parameters and changes nothing else).
+        start_plain: begin as bilinear upsampling of the raw image (toRGB layers at zero), for training from scratch.
     """
 
-    def __init__(self, in_channels: int = 32, channels: tuple[int, int] = (256, 128), w_dim: int = 512) -> None:
+    def __init__(self, in_channels: int = 32, channels: tuple[int, int] = (256, 128), w_dim: int = 512, start_plain: bool = False) -> None:
         super().__init__()
         self.block0 = SynthesisBlock(in_channels, channels[0], w_dim)
         self.block1 = SynthesisBlock(channels[0], channels[1], w_dim)
+        if start_plain:
+            nn.init.zeros_(self.block0.to_rgb.weight)
+            nn.init.zeros_(self.block1.to_rgb.weight)
 
     def forward(self, rgb: Float[Tensor, "b 3 s s"], feature: Float[Tensor, "b c s s"]) -> Float[Tensor, "b 3 S S"]:
         """Image of four times the size, in about [-1, 1], not clamped.

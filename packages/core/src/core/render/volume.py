@@ -56,6 +56,11 @@ class VolumeConfig:
     bound_radius: tuple[float, float, float] | None = None
     """Its semi-axes. Outside is empty and not sampled, so fewer samples suffice. None: the whole box."""
 
+    def __post_init__(self) -> None:
+        for name in ("bound_centre", "bound_radius"):
+            value = getattr(self, name)
+            object.__setattr__(self, name, value if value is None else tuple(value))  # JSON knows lists only
+
 
 @dataclass(frozen=True)
 class Rendering:
