@@ -32,7 +32,7 @@ class HTBSRConfig:
     volume_channels: int = 32
     """Channels of the torso feature volume."""
     volume_depth: int = 16
-    """Depth slices of the torso feature volume."""
+    """Depth slices of the torso feature volume; few slices should be odd, so that one lies at z = 0 where the key points are."""
     keypoints: Sequence[int] = (0, 8, 16, 27)
     """Which of the 68 key points drive the torso: jaw ends, chin, bridge of the nose."""
     heatmap_variance: float = 0.01
@@ -109,7 +109,7 @@ PRESETS = {
         "appearance_channels": (4, 8, 8),
         "appearance_blocks": 1,
         "volume_channels": 4,
-        "volume_depth": 2,
+        "volume_depth": 3,
         "motion_channels": (8, 8),
         "motion_out": 4,
         "motion_kernel": 3,
@@ -128,7 +128,7 @@ PRESETS = {
         "appearance_channels": (16, 32, 64),
         "appearance_blocks": 3,
         "volume_channels": 8,
-        "volume_depth": 4,
+        "volume_depth": 3,
         "motion_channels": (16, 32, 64, 96),
         "motion_out": 8,
         "motion_kernel": 3,
