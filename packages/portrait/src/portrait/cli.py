@@ -38,14 +38,7 @@ def _amplitude(text: str) -> float:
     return value
 
 
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
-    return value
-
-
-def _seed(text: str) -> int:
+def _natural(text: str) -> int:
     value = int(text)
     if value < 0:
         raise argparse.ArgumentTypeError(f"{text} is negative")
@@ -115,8 +108,8 @@ def _add_animate(commands: Any) -> None:
         default="absolute",
         help="with --video: the driver's face as it is, or its change from rest added to the photograph's (default: absolute)",
     )
-    p.add_argument("--face", type=_count, metavar="N", help="which face of the photograph, 1 is the largest (default: 1)")
-    p.add_argument("--seed", type=_seed, default=0, metavar="N", help="of blinks, idle motion and speech variation (default: 0)")
+    p.add_argument("--face", type=_natural, metavar="N", help="which face of the photograph, counted from 0, the largest (default: 0)")
+    p.add_argument("--seed", type=_natural, default=0, metavar="N", help="of blinks, idle motion and speech variation (default: 0)")
     p.add_argument("-o", "--output", required=True, metavar="OUT.mp4", help="video to write; replaced if it exists")
     p.add_argument("--sheet", metavar="OUT.png", help="also write a contact sheet: source, PNCC, raw render, depth, result")
     p.add_argument("--no-badge", action="store_true", help="leave out the visible 'AI generated' label")

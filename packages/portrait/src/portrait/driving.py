@@ -121,25 +121,16 @@ def _overlapping(tracks: Iterator[np.ndarray]) -> Iterator[tuple[np.ndarray, int
 
 
 def _joined(parts: list[tuple[FaceCoeffs | None, int]]) -> FaceCoeffs:
-    """Chunks one after the other, cross-faded where they overlap; chunks without any face hold the nearest one before (or after)."""
-    first = next(coeffs for coeffs, _ in parts if coeffs is not None)
-    done: FaceCoeffs | None = None
-    for coeffs, fresh in parts:
+    """Chunks one after the other, cut in the middle of what they share; chunks without any face hold the nearest one before (or after)."""
+    done = next(coeffs for coeffs, _ in parts if coeffs is not None)[:0]
+    for number, (coeffs, fresh) in enumerate(parts):
         if coeffs is None:
-            held = (first[:1] if done is None else done[-1:])[torch.zeros(fresh, dtype=torch.long)]
-            done = held if done is None else FaceCoeffs.cat([done, held])
-        elif done is None:
-            done = coeffs
+            nearest = done[-1:] if len(done) else next(later for later, _ in parts[number:] if later is not None)[:1]
+            done = FaceCoeffs.cat([done, nearest[torch.zeros(fresh, dtype=torch.long)]])
         else:
-            shared = len(coeffs) - fresh
-            done = FaceCoeffs.cat([done[: len(done) - shared], _faded(done[len(done) - shared :], coeffs[:shared]), coeffs[shared:]])
-    assert done is not None
+            half = (len(coeffs) - fresh) // 2
+            done = FaceCoeffs.cat([done[: len(done) - half], coeffs[len(coeffs) - fresh - half :]])
     return done
-
-
-def _faded(old: FaceCoeffs, new: FaceCoeffs) -> FaceCoeffs:
-    weight = (torch.arange(len(old)) + 1)[:, None] / (len(old) + 1)
-    return FaceCoeffs(*(torch.lerp(getattr(old, name), getattr(new, name), weight) for name in ("id", "exp", "euler", "trans")))
 
 
 def drive_from_video(

@@ -59,6 +59,7 @@ class Portrait:
         self.timer = StageTimer()
         self.audio2motion = audio2motion.to(self.device).eval().requires_grad_(False)
         avatar, compositor = (net.to(self.device).eval().requires_grad_(False) for net in (avatar, compositor))
+        compositor.fold()
         self.size = compositor.config.image_size
         self._renderer = Renderer(avatar, compositor, face, self.device, batch, self.timer)
 
@@ -155,7 +156,7 @@ class Portrait:
             mouth_amplitude: how far speech opens the mouth; None is what the weights were made with.
             expression: ``absolute`` copies the driver's face; ``relative`` adds its change from rest to the photograph's expression.
             seed: of blinks, idle motion and audio-to-motion noise.
-            face: 1 for the largest face of the photograph, 2 for the next; None takes the largest and warns if there are several.
+            face: 0 for the largest face of the photograph, 1 for the next; None takes the largest and warns if there are several.
             maps: indices of frames that shall carry their intermediate pictures.
 
         Raises:

@@ -14,13 +14,12 @@ from core.errors import PortraitError
 from core.face.coeffs import FaceCoeffs
 from core.face.model import FaceModel
 from core.face.pncc import render_pncc
-from einops import rearrange
 from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
 from portrait.plan import Plan
-from portrait.source import torso_keypoints
+from portrait.source import to_image, torso_keypoints
 from portrait.stream import prefetch
 from portrait.timing import StageTimer
 
@@ -51,19 +50,13 @@ class _Scene:
     keypoints: Tensor
 
 
-def to_picture(image: Float[Tensor, "b 3 s s"]) -> UInt8[np.ndarray, "b s s 3"]:
-    """[-1, 1] to uint8 RGB, rounded."""
-    pixels = ((image.clamp(-1, 1) + 1) * 127.5 + 0.5).to(torch.uint8)
-    return rearrange(pixels, "b c h w -> b h w c").contiguous().cpu().numpy()
-
-
 def depth_picture(depth: Float[Tensor, "b 1 s s"], weights: Float[Tensor, "b 1 s s"]) -> UInt8[np.ndarray, "b s s 3"]:
     """Depth as grey, near is bright; black where there is no head. Scaled per image to what the head covers."""
     covered = weights > 0.5
     far = torch.where(covered, depth, -torch.inf).flatten(1).amax(1).view(-1, 1, 1, 1)
     near = torch.where(covered, depth, torch.inf).flatten(1).amin(1).view(-1, 1, 1, 1)
     grey = torch.where(covered, (far - depth) / (far - near).clamp_min(1e-6) * 1.8 - 0.8, -1.0)
-    return to_picture(torch.nan_to_num(grey, -1.0).expand(-1, 3, -1, -1))
+    return to_image(torch.nan_to_num(grey, -1.0).expand(-1, 3, -1, -1))
 
 
 def _repeat(value: Any, n: int) -> Any:
@@ -117,12 +110,14 @@ class Renderer:
             identity, rest = source.coeffs.id, torch.zeros_like(source.coeffs.exp)
             pnccs = [render_pncc(self.face, identity, exp, self._pncc_size).to(self.device) for exp in (rest, source.coeffs.exp)]
             planes = self.avatar.canonical(source.head.to(self.device))
-            features = self.compositor.prepare(*(x.to(self.device) for x in (source.torso, source.segmap, plan.background)))
+            features = self.compositor.prepare(
+                *(x.to(self.device) for x in (source.torso, source.segmap, plan.background, source.torso_mask))
+            )
         return _Scene(planes, features, *pnccs, source.keypoints.to(self.device))
 
     @property
     def _pncc_size(self) -> int:
-        return self.avatar.adapter.config.pncc_size
+        return self.avatar.adapter.config.image_size
 
     @torch.inference_mode()
     def _pncc(self, part: FaceCoeffs) -> Tensor:
@@ -141,19 +136,17 @@ class Renderer:
         keypoints = torso_keypoints(self.face, part).to(self.device)
         camera = Camera.from_pose(part.euler, part.trans, self.avatar.renderer.config.focal).to(self.device)
         with self.timer("motion adapter", n):
-            canonical = scene.planes.expand(n, *scene.planes.shape[1:])
-            pncc_cano, pncc_src = scene.pncc_cano.expand_as(pncc), scene.pncc_src.expand_as(pncc)
-            planes = self.avatar.animate(canonical, pncc_src, pncc.to(self.device), pncc_cano)
+            planes = self.avatar.animate(scene.planes, scene.pncc_src, pncc.to(self.device), scene.pncc_cano)
         with self.timer("volume rendering", n):
             head = self.avatar.renderer.render_raw(planes, camera)
         with self.timer("super-resolution", n):
             composite = self.compositor(
                 head.feature, head.weights, _repeat(scene.features, n), scene.keypoints.expand(n, -1, -1), keypoints
             )
-            images = to_picture(composite.image)
+            images = to_image(composite.image)
         if not wanted:
             return images, {}
         side = images.shape[1]
         raw, shown = (F.interpolate(x, (side, side), mode="bilinear") for x in (head.feature[:, :3], pncc))
         depth, weights = (F.interpolate(x, (side, side), mode="nearest") for x in (head.depth, head.weights))
-        return images, {"pncc": to_picture(shown), "raw": to_picture(raw), "depth": depth_picture(depth, weights)}
+        return images, {"pncc": to_image(shown), "raw": to_image(raw), "depth": depth_picture(depth, weights)}

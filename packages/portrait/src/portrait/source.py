@@ -1,21 +1,25 @@
 """From a photograph to everything that depends on the photograph only (spec 11.1 to 11.3)."""
 
-import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from core.errors import PortraitError
+from core.data.layers import LayerTensors, split_layers
 from core.face.coeffs import FaceCoeffs
 from core.face.fitting import fit_image
 from core.face.model import FaceModel, pose_points, project
+from core.media.image import read_image
+from core.perception.crop import square_crop
+from core.perception.landmarks import find_face
+from core.perception.parsing import parse
 from einops import rearrange
 from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
-log = logging.getLogger(__name__)
+PERCEPTION_SIZE = 512
+"""Side of the crop in which the face is fitted and the layers are found."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,7 @@ class Source:
         image: the square crop that is animated, uint8 RGB.
         head: hair and face, empty elsewhere.
         torso: neck and clothes, continued upwards behind the head.
+        torso_mask: opacity of the torso in [0, 1].
         background: what is behind the person, filled in.
         segmap: one-hot classes: background, hair, body skin, face skin, clothes, other.
         coeffs: identity, expression and pose fitted to the crop.
@@ -35,6 +40,7 @@ class Source:
     image: UInt8[np.ndarray, "s s 3"]
     head: Float[Tensor, "1 3 s s"]
     torso: Float[Tensor, "1 3 s s"]
+    torso_mask: Float[Tensor, "1 1 s s"]
     background: Float[Tensor, "1 3 s s"]
     segmap: Float[Tensor, "1 6 s s"]
     coeffs: FaceCoeffs
@@ -56,24 +62,41 @@ def to_network(image: UInt8[np.ndarray, "h w 3"], size: int) -> Float[Tensor, "1
     return tensor / 127.5 - 1
 
 
-def choose_face(faces: list, index: int | None, name: str) -> object:
-    """The face to animate, of faces sorted from large to small.
+def to_image(image: Float[Tensor, "b 3 s s"]) -> UInt8[np.ndarray, "b s s 3"]:
+    """[-1, 1] to uint8 RGB, rounded."""
+    pixels = ((image.clamp(-1, 1) + 1) * 127.5 + 0.5).to(torch.uint8)
+    return rearrange(pixels, "b c h w -> b h w c").contiguous().cpu().numpy()
+
+
+def prepare_source(photo: "str | Path | UInt8[np.ndarray, 'h w 3']", face: FaceModel, size: int, index: int | None = None) -> Source:
+    """Find the face, cut out head and shoulders, divide them into layers and fit the 3DMM.
 
     Args:
-        faces: what ``detect_faces`` found.
-        index: 1 for the largest, 2 for the next; None takes the largest and says so when there are several.
-        name: of the input, for messages.
+        photo: file or RGB pixels.
+        face: the 3DMM.
+        size: side of the networks' images.
+        index: which face, 0 is the largest; None takes the largest, with a warning when there are several.
 
     Raises:
-        PortraitError: ``E_NO_FACE`` or ``E_FACE_INDEX``.
+        PortraitError: unreadable picture, or no usable face in it (``core.media.image.read_image``, ``core.perception.landmarks.find_face``).
     """
-    if not faces:
-        raise PortraitError("E_NO_FACE", f"no face found in {name}", "Use a photograph with one clearly visible, upright human face.")
-    if index is None:
-        if len(faces) > 1:
-            log.warning("W_FACES: %d faces in %s; the largest is animated, choose another with --face 2 and so on", len(faces), name)
-        return faces[0]
-    if not 1 <= index <= len(faces):
-        raise PortraitError("E_FACE_INDEX", f"--face {index}, but {name} shows {len(faces)} face(s)",
-                            "Faces count from 1, the largest first.")  # fmt: skip
-    return faces[index - 1]
+    pixels = photo if isinstance(photo, np.ndarray) else read_image(photo)
+    name = "the picture" if isinstance(photo, np.ndarray) else str(photo)
+    crop = square_crop(pixels, find_face(pixels, index, name), PERCEPTION_SIZE)
+    layers = split_layers(crop.image, parse(crop.image, crop.landmarks)).tensors()
+    coeffs = fit_image(face, crop.landmarks[:468])
+    image = crop.image
+    if size != PERCEPTION_SIZE:
+        layers = _resized(layers, size)
+        image = to_image(to_network(image, size))[0]
+    return Source(
+        image, layers.head, layers.torso, layers.torso_mask, layers.background, layers.segmap, coeffs, torso_keypoints(face, coeffs)
+    )
+
+
+def _resized(layers: LayerTensors, size: int) -> LayerTensors:
+    """The layers at another size; classes stay one-hot."""
+    values = {item.name: getattr(layers, item.name) for item in fields(layers)}
+    classes = F.interpolate(values.pop("segmap"), (size, size), mode="nearest-exact")
+    smaller = {name: F.interpolate(value, (size, size), mode="bilinear", antialias=True) for name, value in values.items()}
+    return replace(layers, segmap=classes, **smaller)

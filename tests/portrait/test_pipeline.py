@@ -1,0 +1,125 @@
+import gc
+import itertools
+import tracemalloc
+
+import numpy as np
+import pytest
+import torch
+from core.media.audio import read_audio, write_audio
+from core.media.video import VideoWriter, read_video, video_info
+from portrait.clip import write_clip
+from portrait.plan import still_plan
+
+
+def test_animate_yields_frames_one_by_one(portrait, source, speech):
+    frames = portrait.animate(source, audio=speech, maps=[2])
+    first = next(frames)
+    assert first.index == 0
+    assert first.image.shape == (portrait.size, portrait.size, 3)
+    assert not first.maps
+    rest = list(frames)
+    assert [frame.index for frame in rest] == list(range(1, 20))
+    assert {name: picture.shape for name, picture in rest[1].maps.items()} == dict.fromkeys(("pncc", "raw", "depth"), first.image.shape)
+
+
+def test_the_same_seed_gives_the_same_frames(portrait, source, speech):
+    one, two = (list(portrait.animate(source, audio=speech, pose="idle", seed=5)) for _ in range(2))
+    assert all(np.array_equal(a.image, b.image) for a, b in zip(one, two, strict=True))
+
+
+def test_an_array_and_a_file_are_the_same_photograph(portrait, source, photograph):
+    again = portrait.prepare(photograph)
+    assert np.array_equal(again.image, source.image)
+    assert torch.allclose(again.coeffs.exp, source.coeffs.exp, atol=1e-4)
+
+
+def test_blinks_change_the_eyes_and_not_the_pose(portrait, source, tmp_path):
+    write_audio(tmp_path / "silence.wav", np.zeros(16000 * 6, np.float32), 16000)
+    still, blinking = (portrait.plan(source, audio=tmp_path / "silence.wav", blink=mode) for mode in ("none", "natural"))
+    assert torch.equal(still.motion.euler, blinking.motion.euler)
+    assert torch.equal(still.motion.trans, blinking.motion.trans)
+    changed = (still.motion.exp != blinking.motion.exp).any(1)
+    assert 0 < changed.sum() < 75
+
+
+def test_silence_is_a_resting_face_and_a_warning(portrait, source, tmp_path, caplog):
+    write_audio(tmp_path / "silence.wav", np.zeros(16000, np.float32), 16000)
+    plan = portrait.plan(source, audio=tmp_path / "silence.wav", blink="none")
+    assert len(plan) == 25
+    assert not plan.motion.exp.any()
+    assert [record.message.split(":")[0] for record in caplog.records] == ["W_SILENT"]
+
+
+def test_background_replaces_only_what_is_behind(portrait, source, speech):
+    red = portrait.plan(source, audio=speech, background="#ff0000").background
+    assert torch.allclose(red[0, :, 0, 0], torch.tensor([1.0, -1.0, -1.0]))
+    assert torch.equal(portrait.plan(source, audio=speech, background="source").background, source.background)
+
+
+def test_contradicting_arguments(portrait, source):
+    with pytest.raises(ValueError, match="audio or video"):
+        portrait.animate(source)
+    with pytest.raises(ValueError, match="audio or video"):
+        portrait.animate(source, audio="a.wav", video="b.mp4")
+
+
+def test_memory_does_not_grow_with_length(portrait, source):
+    def peak(frames):
+        stream = portrait.render(still_plan(source, frames))
+        list(itertools.islice(stream, 4))  # the source's share
+        gc.collect()
+        tracemalloc.start()
+        for _ in stream:
+            pass
+        size = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return size
+
+    assert peak(160) < peak(40) + 40 * 64 * 64 * 3  # far less than the 120 further frames
+
+
+def test_leaving_early_stops_all_threads(portrait, source):
+    import threading
+
+    stream = portrait.render(still_plan(source, 1000))
+    next(stream)
+    stream.close()
+    assert not [thread for thread in threading.enumerate() if thread.name == "prefetch"]
+
+
+def test_sound_is_in_sync_within_a_frame(portrait, source, speech, tmp_path):
+    plan = portrait.plan(source, audio=speech)
+    write_clip(portrait, plan, tmp_path / "a.mp4")
+    assert sum(1 for _ in read_video(tmp_path / "a.mp4")) == len(plan) == 20
+    sound = read_audio(tmp_path / "a.mp4", 16000)
+    onset = np.flatnonzero(np.abs(sound) > 0.1)[0] / 16000
+    assert abs(onset - 0.4) < 0.04
+    assert abs(len(sound) / 16000 - 0.8) < 0.04
+
+
+def test_video_drives_face_pose_and_sound(portrait, source, astronaut, tmp_path, caplog):
+    """The astronaut, shifted from frame to frame, with sound and two frames without a face."""
+    wave = np.sin(np.arange(48000 // 25 * 12) / 20).astype(np.float32)
+    with VideoWriter(tmp_path / "driver.mp4", 256, 25, (wave, 48000)) as video:
+        for index in range(12):
+            frame = astronaut[:256, 100 + 2 * index : 356 + 2 * index]
+            video.write(np.zeros_like(frame) if index in (6, 7) else np.ascontiguousarray(frame))
+    plan = portrait.plan(source, video=tmp_path / "driver.mp4")
+    assert len(plan) == 12
+    assert plan.sound is not None
+    assert torch.allclose(plan.motion.id, source.coeffs.id.expand(12, -1))
+    assert plan.motion.trans[-1, 0] < plan.motion.trans[0, 0] - 0.03, "the driver moves to the left"
+    assert any("W_FACE_LOST" in record.message for record in caplog.records)
+    write_clip(portrait, plan, tmp_path / "a.mp4")
+    assert video_info(tmp_path / "a.mp4").has_audio
+    posed = portrait.plan(source, audio=tmp_path / "driver.mp4", pose=tmp_path / "driver.mp4")
+    assert torch.allclose(posed.motion.euler, plan.motion.euler, atol=1e-5)
+
+
+def test_relative_expression_starts_from_the_photograph(portrait, source, astronaut, tmp_path):
+    with VideoWriter(tmp_path / "driver.mp4", 256, 25) as video:
+        for _ in range(5):
+            video.write(np.ascontiguousarray(astronaut[:256, 100:356]))
+    plan = portrait.plan(source, video=tmp_path / "driver.mp4", expression="relative")
+    assert plan.sound is None
+    assert (plan.motion.exp - source.coeffs.exp).abs().max() < 0.5
