@@ -25,7 +25,7 @@ DEPTH_NOISE = 0.15
 FEATURE_WEIGHT = 2.0
 """Factor on 1 / noise of lips and lids (4 on the squares)."""
 IDENTITY_FRAMES = 24
-_CHUNK = 64
+_CHUNK = 32
 
 
 @dataclass(frozen=True)
@@ -141,13 +141,13 @@ def fit_video(face: FaceModel, landmarks: Float[np.ndarray, "t n d"], identity: 
     if identity is None:
         some = np.unique(np.linspace(0, len(found) - 1, IDENTITY_FRAMES).round().astype(int))
         evidence, state = _start(face, found[some], torch.zeros(1, 80))
-        code = gauss_newton(basis, evidence, state, 10, 1.0, 1.0).id
+        code = gauss_newton(basis, evidence, state, 6, 1.0, 1.0).id
     else:
         code = identity.detach().cpu().float().reshape(1, 80)
     parts = []
     for chunk in np.array_split(found, -(-len(found) // _CHUNK)):
         evidence, state = _start(face, chunk, code)
-        parts.append(_coeffs(gauss_newton(basis, evidence, state, 6, 1.0)))
+        parts.append(_coeffs(gauss_newton(basis, evidence, state, 3, 1.0)))
     coeffs = FaceCoeffs.cat(parts)
     error = float(reprojection_error(face, coeffs, found).median())
     return FitResult(_smooth(_interpolate(coeffs, seen)), int((~seen).sum()), error)

@@ -1,7 +1,7 @@
 """Gauss-Newton steps that fit the morphable face to landmarks: many frames at once, with an identity of their own or in common.
 
-Residuals are in 3DMM units (image distances divided by the scale at the face's depth), so that one noise level serves faces of any size. The
-unknowns of a frame are (turn 3, move 3, expression 64); the identity (80) is eliminated with the Schur complement where frames share it.
+Residuals are in 3DMM units (image distances divided by the scale at the face's depth), so that one noise level serves faces of any size.
+The unknowns of a frame are (turn 3, move 3, expression 64); a shared identity (80) is solved for first, through the Schur complement.
 """
 
 from dataclasses import dataclass, replace
@@ -88,24 +88,24 @@ def residuals(points: Float[Tensor, "b n 3"], evidence: Evidence) -> Float[Tenso
     return torch.cat([flat, relief - relief.mean(1, keepdim=True)], 2)
 
 
-def _design(
-    basis: Basis, state: State, turned: Float[Tensor, "b n 3"], points: Float[Tensor, "b n 3"], evidence: Evidence, shared: bool
-) -> Float[Tensor, "b m k"]:
-    """Weighted derivatives of the residuals' predictions by (turn, move, expression[, identity])."""
+def _design(basis: Basis, evidence: Evidence, state: State, with_id: bool) -> tuple[list[Float[Tensor, "b m _"]], Float[Tensor, "b m"]]:
+    """Derivatives of the predictions by pose (turn, move), expression and perhaps identity, and residuals, all weighted."""
+    turned, points = posed(basis, state)
     depth = FIT_DISTANCE - points[..., 2]
     ratio = depth.mean(1, keepdim=True) / depth
     zero = torch.zeros_like(ratio)
     rows = [ratio, zero, ratio * points[..., 0] / depth, zero, ratio, ratio * points[..., 1] / depth, zero, zero, torch.ones_like(ratio)]
-    camera = torch.stack(rows, -1).unflatten(-1, (3, 3))  # (b, n, 3, 3): by moved point
-    camera = camera * evidence.weights[..., None]
-    if not evidence.weights[..., 2].any():
-        camera = camera[:, :, :2]
-    turn = camera @ -skew(turned)
+    columns = 3 if evidence.weights[..., 2].any() else 2
+    camera = torch.stack(rows, -1).unflatten(-1, (3, 3))[:, :, :columns]  # (b, n, columns, 3): by moved point
     shape = camera @ state.rotation[:, None]
-    parts = [turn, camera, torch.einsum("bnki,nij->bnkj", shape, basis.exp)]
-    if shared:
-        parts.append(torch.einsum("bnki,nij->bnkj", shape, basis.id))
-    return torch.cat(parts, 3).flatten(1, 2)
+    bases = [basis.exp, basis.id] if with_id else [basis.exp]
+    parts = [torch.cat([camera @ -skew(turned), camera], 3), *(torch.einsum("bnki,nij->bnkj", shape, axes) for axes in bases)]
+    weights = evidence.weights[..., :columns]
+    for part in parts:
+        part[:, :, 2:] -= part[:, :, 2:].mean(1, keepdim=True)  # depths are compared up to an offset
+        part *= weights[..., None]
+    error = residuals(points, evidence)[..., :columns] * weights
+    return [part.flatten(1, 2) for part in parts], error.flatten(1, 2)
 
 
 def _turn(rotation: Float[Tensor, "b 3 3"], step: Float[Tensor, "b 3"]) -> Float[Tensor, "b 3 3"]:
@@ -124,8 +124,8 @@ def _solve_shared(
     return solved[..., -1] - solved[..., :-1] @ rest, rest
 
 
-def gauss_newton(basis: Basis, evidence: Evidence, state: State, steps: int, exp_prior: float, id_prior: float | None) -> State:
-    """Iterate on pose and expression, and on the one identity that all frames share unless ``id_prior`` is None.
+def gauss_newton(basis: Basis, evidence: Evidence, state: State, steps: int, exp_prior: float, id_prior: float = 0.0) -> State:
+    """Iterate on pose and expression, and on the one identity that all frames share if ``id_prior`` is positive.
 
     Args:
         basis: the model.
@@ -133,19 +133,14 @@ def gauss_newton(basis: Basis, evidence: Evidence, state: State, steps: int, exp
         state: where to start.
         steps: number of iterations.
         exp_prior: weight of ``|exp|^2`` of every frame.
-        id_prior: weight of ``|id|^2``, or None to keep the identity.
+        id_prior: weight of ``|id|^2``; 0 keeps the identity.
     """
-    shared = id_prior is not None
-    prior = torch.cat(
-        [torch.full((POSE,), 1e-6), torch.full((64,), exp_prior), torch.full((80 if shared else 0,), id_prior or 0.0)]
-    ).double()
+    shared, own = id_prior > 0, POSE + 64
+    prior = torch.tensor([1e-6] * POSE + [exp_prior] * 64 + [id_prior] * (80 if shared else 0), dtype=torch.float64)
     for _ in range(steps):
-        turned, points = posed(basis, state)
-        design = _design(basis, state, turned, points, evidence, shared)
-        error = (residuals(points, evidence) * evidence.weights)[..., : design.shape[1] // points.shape[1]].flatten(1, 2)
-        normal = (design.transpose(1, 2) @ design).double()
-        right = (design.transpose(1, 2) @ error[..., None])[..., 0].double()
-        own = POSE + 64
+        design, error = _design(basis, evidence, state, shared)
+        normal = torch.cat([torch.cat([a.transpose(1, 2) @ b for b in design], 2) for a in design], 1).double()
+        right = torch.cat([torch.einsum("bmk,bm->bk", part, error) for part in design], 1).double()
         right[:, POSE:own] -= exp_prior * state.exp
         if shared:
             right[:, own:] -= id_prior * state.id / len(state.exp)
