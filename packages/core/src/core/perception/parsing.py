@@ -95,7 +95,7 @@ def _frame(landmarks: Float[np.ndarray, "478 d"], height: int, width: int) -> _F
     outline = outline + 0.02 * (outline - outline.mean(axis=0))
     oval = np.zeros((height, width), np.uint8)
     cv2.fillPoly(oval, [np.round(outline * 16).astype(np.int32)], 1, shift=4)
-    lobes = [np.float32((points[i] - top) @ down / length) for i in (132, 361)]
+    lobes = [np.float32((points[i] - top) @ down / length) + 0.02 for i in (132, 361)]
     return _Frame(u.astype(np.float32), v.astype(np.float32), oval > 0, np.where(u < 0, *lobes), 2 * half)
 
 
@@ -114,26 +114,33 @@ def _disc(radius: float) -> UInt8[np.ndarray, "k k"]:
 
 def _near(mask: Bool[np.ndarray, "h w"], width: float) -> Float[np.ndarray, "h w"]:
     """1 on and around the mask, falling to 0 within a tenth of the face's width; removes loose specks and other people."""
-    from scipy.ndimage import distance_transform_edt
+    import cv2
 
-    away = distance_transform_edt(~mask) / (0.1 * width)
+    away = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, 5) / (0.1 * width)
     return np.clip(2 - 2 * away, 0, 1).astype(np.float32)
 
 
 def _one_person(person: Bool[np.ndarray, "h w"], face: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
     """The connected parts that touch the face, without holes."""
     import cv2
-    from scipy.ndimage import binary_fill_holes
 
     _, parts = cv2.connectedComponents((person | face).astype(np.uint8))
     keep = np.unique(parts[face])
-    return binary_fill_holes(np.isin(parts, keep[keep > 0]))
+    found = np.isin(parts, keep[keep > 0]).astype(np.uint8)
+    outlines, _ = cv2.findContours(found, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    return cv2.drawContours(found, outlines, -1, 1, cv2.FILLED) > 0
 
 
 def _head(person: Bool[np.ndarray, "h w"], hair: Bool[np.ndarray, "h w"], frame: _Frame) -> Bool[np.ndarray, "h w"]:
     """Face, everything above the ear lobes, and hair that hangs below them."""
+    import cv2
+
     above = person & (frame.v < frame.lobe) & ~((np.abs(frame.u) > 2.2) & (frame.v > 0.6))
-    return above | (frame.oval & person) | _hanging(person & hair & ~frame.oval, above, frame)
+    head = above | (frame.oval & person) | _hanging(person & hair & ~frame.oval, above, frame)
+    opened = cv2.morphologyEx((person & ~head).astype(np.uint8), cv2.MORPH_OPEN, _disc(0.02 * frame.width))
+    _, parts = cv2.connectedComponents(opened)
+    low = np.unique(parts[-1])  # what does not reach the bottom of the picture is a curl or an ear ring, not torso
+    return person & (head | ~np.isin(parts, low[low > 0])) if low.any() else head
 
 
 def _hair(
@@ -184,7 +191,7 @@ def _label(
     labels[person & (smooth | throat)] = Part.BODY_SKIN
     labels[person & head] = Part.HAIR
     labels[person & head & (frame.oval | (smooth & (frame.v > -0.2)))] = Part.FACE_SKIN
-    return labels
+    return cv2.medianBlur(labels, 3)
 
 
 def _soft(
@@ -192,10 +199,11 @@ def _soft(
 ) -> Float[np.ndarray, "h w"]:
     """Share of the person's opacity that is head: follows strands over clothes, one pixel soft along the jaw."""
     import cv2
-    from scipy.ndimage import distance_transform_edt
 
-    nearest = distance_transform_edt(~person, return_distances=False, return_indices=True)
-    spread = head[tuple(nearest)].astype(np.float32)  # the background belongs to the part beside it
+    _, nearest = cv2.distanceTransformWithLabels((~person).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
+    of_label = np.zeros(nearest.max() + 1, np.float32)
+    of_label[nearest[person]] = head[person]
+    spread = of_label[nearest]  # the background belongs to the part beside it
     strands = np.clip((guided_filter(image.astype(np.float32) / 255, spread, max(2, round(0.03 * frame.width)), 1e-3) - 0.1) / 0.8, 0, 1)
     plain = cv2.GaussianBlur(spread, (0, 0), max(0.7, 0.006 * frame.width))
     jaw = cv2.GaussianBlur(((np.abs(frame.u) < 0.9) & (frame.v > 0.5)).astype(np.float32), (0, 0), 0.04 * frame.width)
