@@ -176,19 +176,18 @@ def test_source_features_do_not_depend_on_the_frame():
     assert torch.equal(first, again)
 
 
-def test_learns_a_known_frame():
-    """Forty steps bring an untrained network closer to a torso that moved differently from the key points."""
-    model, given, drive = network().train(), source(), frame()
-    target = network()(**drive, source=network().prepare(**given)).image.detach().roll(2, 3)
-    optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
+def test_learns_to_light_the_torso():
+    model, given, drive = network().train(), source(), frame(head=False)
+    lit = given["background"].lerp(given["torso_image"] + 0.3, given["segmap"][:, 4:5])
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
     errors = []
-    for _ in range(40):
-        error = (model(**drive, source=model.prepare(**given)).image - target).abs().mean()
+    for _ in range(30):
+        error = (model(**drive, source=model.prepare(**given)).image - lit).abs().mean()
         optimizer.zero_grad()
         error.backward()
         optimizer.step()
         errors.append(error.item())
-    assert errors[-1] < 0.9 * errors[0]
+    assert errors[-1] < 0.5 * errors[0]
 
 
 def test_given_torso_mask_is_used():

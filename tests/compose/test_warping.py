@@ -2,7 +2,7 @@
 
 import torch
 from compose.motion import identity_grid
-from compose.warping import bleed, planar_motion, soften, warp_image
+from compose.warping import bleed, planar_motion, shrink, soften, warp_image
 
 
 def test_zero_offset_is_exact():
@@ -16,6 +16,12 @@ def test_offset_moves_by_the_known_number_of_pixels():
     moved = warp_image(image, offset)
     torch.testing.assert_close(moved[:, :, :14, 3:], image[:, :, 2:, :13], atol=1e-5, rtol=0)
     torch.testing.assert_close(moved[:, :, 15, 3:], image[:, :, 15, :13], atol=1e-5, rtol=0)  # the border goes on
+
+
+def test_reflection_mirrors_the_image():
+    image = torch.rand(1, 1, 16, 16)
+    moved = warp_image(image, torch.tensor([0, 2]).expand(1, 16, 16, 2) * (2 / 16), "reflection")
+    torch.testing.assert_close(moved[0, 0, 14:], image[0, 0, 14:].flip(0), atol=1e-5, rtol=0)
 
 
 def test_planar_motion_forgets_depth_and_keeps_translations():
@@ -41,7 +47,8 @@ def test_bleed_of_nothing_is_nothing():
 def test_soft_mask_stays_inside_and_touches_the_border():
     mask = torch.zeros(1, 1, 16, 16)
     mask[..., 6:, 4:12] = 1
-    soft = soften(mask)
+    soft = soften(mask, 1)
     assert (soft <= mask + 1e-6).all()
     assert soft[0, 0, 15, 8] == 1
     assert 0 < soft[0, 0, 10, 4] < 1
+    assert shrink(mask, 2).sum() == 8 * 4

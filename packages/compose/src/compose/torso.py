@@ -11,13 +11,36 @@ from compose.appearance import AppearanceEncoder
 from compose.config import HTBSRConfig
 from compose.generator import TorsoDecoder, TorsoMask
 from compose.motion import DenseMotion, scale_gradient
-from compose.warping import bleed, planar_motion, resize, soften, warp_image
+from compose.warping import bleed, planar_motion, resize, shrink, soften, warp_image
 
 TORSO_CLASSES = (2, 4)
 """Classes of the segmentation map that belong to the torso: body skin and clothes."""
 DILATION = 7
 MASK_FLOOR = 0.01
 EMPTY = -0.98
+RIM = 2 / 512
+"""Rim of an unknown torso mask, in image sides."""
+
+
+@torch.no_grad()
+def layer(
+    image: Float[Tensor, "b 3 S S"], segmap: Float[Tensor, "b 6 S S"], mask: Float[Tensor, "b 1 S S"] | None
+) -> tuple[Float[Tensor, "b 3 S S"], Float[Tensor, "b 1 S S"]]:
+    """Colours that go on beyond the torso's edge, and its soft mask.
+
+    Towards its edge a matted torso fades to black; those colours are replaced by what lies further inside. Without ``mask`` the torso
+    is where the classes say so or where ``image`` is not black, less a rim.
+    """
+    radius = max(1, round(RIM * image.shape[-1]))
+    if mask is None:
+        seen = (image.amax(1, keepdim=True) > EMPTY) | (segmap[:, list(TORSO_CLASSES)].sum(1, keepdim=True) > 0)
+        hard = seen.to(image)
+        trusted, mask = shrink(hard, radius + 1), soften(hard, radius)
+    else:
+        hard = (mask > 0.5).to(image)
+        trusted = shrink((mask > 0.95).to(image), 1)
+    narrow = trusted.amax((1, 2, 3), keepdim=True) == 0  # nothing but edge: better its colours than none
+    return bleed(image, torch.where(narrow, hard, trusted)), mask
 
 
 @dataclass(frozen=True)
@@ -28,7 +51,7 @@ class TorsoFeatures:
         volume: encoded appearance.
         compressed: the channels of the volume that the motion estimator moves.
         image: torso colours at full size, continued beyond the mask.
-        mask: soft torso mask at full size.
+        mask: soft torso mask at full size; with ``warp_skip`` only, like the continuation of ``image``.
     """
 
     volume: Float[Tensor, "b c d v v"]
@@ -108,11 +131,7 @@ class TorsoBranch(nn.Module):
             planes = torch.cat([planes, resize(segmap[:, list(TORSO_CLASSES)], config.torso_size)], 1)
         volume = self.appearance(planes, inside)
         with torch.no_grad():
-            if mask is None:
-                seen = image.amax(1, keepdim=True) > EMPTY
-                mask = (seen | (segmap[:, list(TORSO_CLASSES)].sum(1, keepdim=True) > 0)).to(image)
-            colours = bleed(image, (mask > 0.5).to(image)) if config.warp_skip else image
-            mask = soften(mask) if config.warp_skip else mask
+            colours, mask = layer(image, segmap, mask) if config.warp_skip else (image, torch.ones_like(image[:, :1]))
         return TorsoFeatures(volume, self.motion.compressed(volume, classes), colours, mask)
 
     def forward(
@@ -139,8 +158,9 @@ class TorsoBranch(nn.Module):
     def _full_size(self, features: TorsoFeatures, deformation: Tensor, rgb: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
         """The warped source plus what the decoder adds: colours, and log-odds of the mask (0 and 1 stay reachable)."""
         size = features.image.shape[-1]
-        layers = warp_image(torch.cat([features.image, features.mask], 1), planar_motion(deformation, size))
+        offset = planar_motion(deformation, size)
+        image, mask = warp_image(features.image, offset, "reflection"), warp_image(features.mask, offset)
         span = 1 - 2 * MASK_FLOOR
-        odds = torch.logit(layers[:, 3:].clamp(0, 1) * span + MASK_FLOOR) + resize(logits, size)
+        odds = torch.logit(mask.clamp(0, 1) * span + MASK_FLOOR) + resize(logits, size)
         mask = ((odds.sigmoid() - MASK_FLOOR) / span).clamp(0, 1)
-        return layers[:, :3] + resize(rgb, size), mask
+        return image + resize(rgb, size), mask

@@ -1,5 +1,7 @@
 """Warping images by the torso's dense motion at full resolution, and preparing an image so that it can be warped."""
 
+from typing import Literal
+
 import torch
 from einops import rearrange
 from jaxtyping import Float
@@ -23,12 +25,17 @@ def planar_motion(deformation: Float[Tensor, "b d v v 3"], size: int) -> Float[T
     return rearrange(large, "b c h w -> b h w c")
 
 
-def warp_image(image: Float[Tensor, "b c s s"], offset: Float[Tensor, "b s s 2"]) -> Float[Tensor, "b c s s"]:
-    """Every pixel looks at its place plus ``offset`` (1 = half a side); beyond the border the border goes on. Offset 0 is exact."""
+def warp_image(
+    image: Float[Tensor, "b c s s"], offset: Float[Tensor, "b s s 2"], beyond: Literal["border", "reflection"] = "border"
+) -> Float[Tensor, "b c s s"]:
+    """Every pixel looks at its place plus ``offset`` (1 = half a side); offset 0 is exact.
+
+    ``beyond`` the image its border goes on (outlines stay straight) or it is mirrored (texture stays texture).
+    """
     size = image.shape[-1]
     ticks = ((torch.arange(size, device=image.device) * 2 + 1) / size - 1).to(image.dtype)
     pixels = torch.stack(torch.meshgrid(ticks, ticks, indexing="xy"), -1)
-    return F.grid_sample(image, pixels + offset, padding_mode="border", align_corners=False)
+    return F.grid_sample(image, pixels + offset, padding_mode=beyond, align_corners=False)
 
 
 def bleed(image: Float[Tensor, "b c s s"], mask: Float[Tensor, "b 1 s s"]) -> Float[Tensor, "b c s s"]:
@@ -45,7 +52,11 @@ def bleed(image: Float[Tensor, "b c s s"], mask: Float[Tensor, "b 1 s s"]) -> Fl
     return image * mask + far * (1 - mask)
 
 
-def soften(mask: Float[Tensor, "b 1 s s"]) -> Float[Tensor, "b 1 s s"]:
-    """A hard mask with a rim of about two pixels at 512, kept inside the original so that the rim has its colours."""
-    shrunk = -F.max_pool2d(-F.pad(mask, (1, 1, 1, 1), mode="replicate"), 3, 1)
-    return F.avg_pool2d(F.pad(shrunk, (1, 1, 1, 1), mode="replicate"), 3, 1)
+def shrink(mask: Float[Tensor, "b 1 s s"], radius: int) -> Float[Tensor, "b 1 s s"]:
+    """Take ``radius`` pixels off a mask's edge; the border of the image is no edge."""
+    return -F.max_pool2d(F.pad(-mask, (radius,) * 4, mode="replicate"), 2 * radius + 1, 1)
+
+
+def soften(mask: Float[Tensor, "b 1 s s"], radius: int) -> Float[Tensor, "b 1 s s"]:
+    """A hard mask with a rim of ``2 radius`` pixels inside the original."""
+    return F.avg_pool2d(F.pad(shrink(mask, radius), (radius,) * 4, mode="replicate"), 2 * radius + 1, 1)
