@@ -144,7 +144,7 @@ def _continue_upwards(
     y = np.arange(height)[:, None]
     steps = first[None] - y
     ceiling = first[touches].max(initial=0) - 1.6 * rows  # measured from the chin; higher up, horns would show beside the cheeks
-    fill = touches[None] & (steps >= 1) & (steps <= rows) & (y >= ceiling) & head
+    fill = touches[None] & (steps >= 1) & (steps <= rows) & ((y >= ceiling) | (steps <= 0.4 * rows)) & head
     edge = touches[None] & (steps <= 0) & (steps > -inset) & part
     origin = np.minimum(first + inset, height - 1)
     taken = np.where(part[origin, np.arange(width)][:, None], colours[origin, np.arange(width)], colours[first, np.arange(width)])

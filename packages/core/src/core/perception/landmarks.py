@@ -1,7 +1,9 @@
 """Faces in photographs: where they are and their 478 MediaPipe points."""
 
 import logging
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -118,6 +120,13 @@ def find_face(image: UInt8[np.ndarray, "h w 3"], index: int | None = None, name:
     return choose_face(faces, index, name)
 
 
+def track_faces(frames: Iterable[UInt8[np.ndarray, "h w 3"]], fps: float = 25.0) -> Iterator[Float[np.ndarray, "478 3"]]:
+    """Follow one face through a video: one array per frame, NaN where it is not seen; see `core.perception.tracking.track`."""
+    from core.perception.tracking import track
+
+    return track(frames, fps)
+
+
 def box_of(points: Float[np.ndarray, "n d"]) -> Box:
     """Bounding box (left, top, right, bottom) of points."""
     low, high = points[:, :2].min(axis=0), points[:, :2].max(axis=0)
@@ -138,7 +147,7 @@ def mesh_in_window(image: UInt8[np.ndarray, "h w 3"], box: Box, scale: float, si
     """
     left, top, side = _window(box, scale)
     result = solutions.face_mesh().run(cut_square(image, left, top, side, size))
-    meshes = [_points(face) for face in result.multi_face_landmarks or []]
+    meshes = [points_of(face) for face in result.multi_face_landmarks or []]
     if not meshes:
         return None
     best = min(meshes, key=lambda points: float(np.square(points[:468, :2].mean(axis=0) - 0.5).sum()))
@@ -155,7 +164,8 @@ def face_from_pixels(points: Float[np.ndarray, "478 3"], height: int, width: int
     return Face((points / np.array([width, height, width])).astype(np.float32), box, float(area), float(inside.mean()), roll, score)
 
 
-def _points(face: object) -> Float[np.ndarray, "478 3"]:
+def points_of(face: Any) -> Float[np.ndarray, "478 3"]:
+    """MediaPipe's landmark list as an array, normalised by the image it was found in."""
     return np.array([(point.x, point.y, point.z) for point in face.landmark], np.float32)
 
 

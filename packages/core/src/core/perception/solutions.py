@@ -36,7 +36,7 @@ class Solution:
                 remedy = "Install it with: pip install 'real3d-core[face]'."
                 raise PortraitError("E_NO_MEDIAPIPE", f"MediaPipe cannot be imported ({error})", remedy) from error
             self._solution = getattr(found, name)(**options)
-            self._solution.process(np.zeros((64, 64, 3), np.uint8))  # returns when all threads of the graph have started
+            self._warm_up()
         self._calls = 0
 
     def run(self, image: UInt8[np.ndarray, "h w 3"]) -> Any:
@@ -48,6 +48,17 @@ class Solution:
             self._calls += 1
             with _quiet():
                 return self._solution.process(image)
+
+    def reset(self) -> None:
+        """Forget what was followed through earlier images."""
+        with _lock, _quiet():
+            self._solution.reset()
+            self._warm_up()
+        self._calls = 0
+
+    def _warm_up(self) -> None:
+        """Return when all threads of the graph have started and said what they have to say."""
+        self._solution.process(np.zeros((64, 64, 3), np.uint8))
 
 
 def face_mesh() -> Solution:

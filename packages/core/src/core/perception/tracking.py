@@ -1,0 +1,122 @@
+"""One face followed through a video."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from core.perception import solutions
+from core.perception.landmarks import Box, box_of, detect_faces, face_from_pixels, points_of
+from core.perception.window import cut_square
+
+SMOOTHING = np.array([-3, 12, 17, 12, -3], np.float32) / 35
+"""Savitzky-Golay, window 5, order 2: removes jitter, keeps the height of blinks and the closing of lips."""
+WINDOW_SCALE = 2.0
+WINDOW_SIZE = 512
+PATIENCE = 2.0
+"""Seconds without the face after which any face will do (another scene)."""
+
+
+def track(frames: Iterable[UInt8[np.ndarray, "h w 3"]], fps: float = 25.0) -> Iterator[Float[np.ndarray, "478 3"]]:
+    """Follow the face that is largest when the first one appears, and only that one.
+
+    The face is measured in a window that rests until the face leaves its middle, so that a still camera gives still points.
+
+    Args:
+        frames: upright RGB frames of equal size; read as they are needed.
+        fps: frames per second.
+
+    Yields:
+        For every frame, two frames late, the points as in `Face.landmarks`; NaN where the face is not seen.
+    """
+    follower = _Follower(round(PATIENCE * fps))
+    recent: deque[np.ndarray] = deque(maxlen=5)
+    count = 0
+    for frame in frames:
+        recent.append(follower.find(frame))
+        count += 1
+        if count >= 3:
+            yield _smooth(recent, min(count - 1, 4) - 2)
+    for ahead in range(min(2, count), 0, -1):
+        yield _smooth(recent, len(recent) - ahead)
+
+
+def _smooth(recent: "deque[np.ndarray]", position: int) -> Float[np.ndarray, "478 3"]:
+    if len(recent) == 5 and position == 2 and all(np.isfinite(points[0, 0]) for points in recent):
+        return np.einsum("t,tnd->nd", SMOOTHING, np.stack(recent)).astype(np.float32)
+    return recent[position]
+
+
+class _Follower:
+    """What is known of the face from earlier frames; boxes in pixels."""
+
+    def __init__(self, patience: int) -> None:
+        self.patience = patience
+        self.box: Box | None = None
+        self.window: tuple[int, int, int] | None = None
+        self.lost = 0
+        self.mesh = solutions.tracking_face_mesh()
+
+    def find(self, frame: UInt8[np.ndarray, "h w 3"]) -> Float[np.ndarray, "478 3"]:
+        points = self._in_window(frame)
+        if points is None and self._search(frame):
+            points = self._in_window(frame)
+        if points is None:
+            self.lost += 1
+            self.window = None
+            return np.full((478, 3), np.nan, np.float32)
+        self.lost = 0
+        self.box = box_of(points[:468])
+        self._keep_centred()
+        return face_from_pixels(points, *frame.shape[:2]).landmarks
+
+    def _in_window(self, frame: UInt8[np.ndarray, "h w 3"]) -> Float[np.ndarray, "478 3"] | None:
+        """Points in pixels of the frame, if the mesh in the window plausibly continues the last one."""
+        if self.window is None:
+            return None
+        left, top, side = self.window
+        result = self.mesh.run(cut_square(frame, left, top, side, WINDOW_SIZE))
+        if not result.multi_face_landmarks:
+            return None
+        points = points_of(result.multi_face_landmarks[0]) * np.float32(side) + np.array([left, top, 0], np.float32)
+        return points if self.box is None or _continues(self.box, box_of(points[:468]), 0.5) else None
+
+    def _search(self, frame: UInt8[np.ndarray, "h w 3"]) -> bool:
+        """Look in the whole frame for the face, and set the window on it."""
+        faces = detect_faces(frame, thorough=self.box is None)
+        if self.box is not None and self.lost < self.patience:
+            reach = 0.75 + 0.05 * self.lost
+            faces = [face for face in faces if _continues(self.box, face.box, reach)]
+            faces.sort(key=lambda face: _distance(self.box, face.box))
+        if not faces:
+            return False
+        self.box = faces[0].box
+        self._look_at(self.box)
+        return True
+
+    def _look_at(self, box: Box) -> None:
+        side = round(WINDOW_SCALE * _side(box))
+        self.window = round((box[0] + box[2] - side) / 2), round((box[1] + box[3] - side) / 2), side
+        self.mesh.reset()
+
+    def _keep_centred(self) -> None:
+        assert self.box is not None
+        assert self.window is not None
+        left, top, side = self.window
+        away = np.hypot((self.box[0] + self.box[2]) / 2 - left - side / 2, (self.box[1] + self.box[3]) / 2 - top - side / 2)
+        if away > 0.18 * side or not 0.7 < WINDOW_SCALE * _side(self.box) / side < 1.4:
+            self._look_at(self.box)
+
+
+def _side(box: Box) -> float:
+    return max(box[2] - box[0], box[3] - box[1])
+
+
+def _distance(a: Box, b: Box) -> float:
+    """Between the middles, in sides of ``a``."""
+    return float(np.hypot(a[0] + a[2] - b[0] - b[2], a[1] + a[3] - b[1] - b[3])) / (2 * _side(a))
+
+
+def _continues(a: Box, b: Box, reach: float) -> bool:
+    return _distance(a, b) < reach and 0.6 < _side(b) / _side(a) < 1.7
