@@ -4,7 +4,7 @@ Every encoder maps a mono 16 kHz waveform of n samples to ceil(n / 320) rows; ro
 """
 
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ SILENT_LEVEL = 1e-4
 """A clip whose loud frames stay below this RMS (-80 dBFS) has no speech; it is not amplified."""
 
 
+@runtime_checkable
 class AudioEncoder(Protocol):
     """Turns a waveform into the features that one kind of weights was trained on."""
 

@@ -1,8 +1,10 @@
 """Synthetic speech with phoneme times: espeak-ng through ctypes, from the library inside the ``espeakng-loader`` wheel."""
 
+import _ctypes
 import ctypes
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -51,18 +53,18 @@ def say(text: str, voice: str = "en-us", rate: int = 165, pitch: int = 50, pitch
     Raises:
         PortraitError: ``E_ESPEAK`` without the package, ``E_VOICE`` for a voice that does not exist.
     """
-    library, sample_rate = _library()
-    if library.espeak_SetVoiceByName(voice.encode()):
-        raise PortraitError("E_VOICE", f"espeak has no voice {voice!r}", "Use a language code such as en-us, de or fr, perhaps with +f2.")
-    for name, value in ((_RATE, rate), (_PITCH, pitch), (_RANGE, pitch_range)):
-        library.espeak_SetParameter(name, value, 0)
     samples: list[np.ndarray] = []
     events: list[tuple[float, str]] = []
     callback = _collector(samples, events)
-    library.espeak_SetSynthCallback(callback)
-    data = text.encode()
-    library.espeak_Synth(data, len(data) + 1, 0, 0, 0, _UTF8, None, None)
-    library.espeak_Synchronize()
+    with _espeak() as (library, sample_rate):
+        if library.espeak_SetVoiceByName(voice.encode()):
+            raise PortraitError("E_VOICE", f"espeak has no voice {voice!r}", "Use a language code such as de or en-us, perhaps with +f2.")
+        for name, value in ((_RATE, rate), (_PITCH, pitch), (_RANGE, pitch_range)):
+            library.espeak_SetParameter(name, value, 0)
+        library.espeak_SetSynthCallback(callback)
+        data = text.encode()
+        library.espeak_Synth(data, len(data) + 1, 0, 0, 0, _UTF8, None, None)
+        library.espeak_Synchronize()
     wave = np.concatenate(samples).astype(np.float32) / 32768 if samples else np.zeros(0, np.float32)
     return Speech(wave, sample_rate, _spans(events, len(wave) / sample_rate))
 
@@ -102,15 +104,24 @@ def _collector(samples: list[np.ndarray], events: list[tuple[float, str]]) -> An
     return _Callback(collect)
 
 
-@lru_cache(maxsize=1)
-def _library() -> tuple[ctypes.CDLL, int]:
-    """The loaded library and its sample rate; espeak keeps global state, so one process speaks one text at a time."""
+@contextmanager
+def _espeak() -> Iterator[tuple[ctypes.CDLL, int]]:
+    """The library, freshly loaded, and its sample rate.
+
+    Its oscillators and random numbers keep running from one text to the next; only unloading it resets them, and without
+    that a clip would depend on what was said before. Not for concurrent threads.
+    """
     try:
         import espeakng_loader
     except ImportError as error:
         raise PortraitError("E_ESPEAK", "synthetic speech needs espeak-ng", "Install real3d-audio2motion[speech].") from error
     library = ctypes.CDLL(espeakng_loader.get_library_path())
-    rate = library.espeak_Initialize(_RETRIEVAL, 0, espeakng_loader.get_data_path().encode(), _PHONEME_EVENTS | _AS_IPA)
-    if rate <= 0:
-        raise PortraitError("E_ESPEAK", "espeak-ng could not start", "Reinstall espeakng-loader.")
-    return library, rate
+    try:
+        rate = library.espeak_Initialize(_RETRIEVAL, 0, espeakng_loader.get_data_path().encode(), _PHONEME_EVENTS | _AS_IPA)
+        if rate <= 0:
+            raise PortraitError("E_ESPEAK", "espeak-ng could not start", "Reinstall espeakng-loader.")
+        library.espeak_ng_SetRandSeed(ctypes.c_long(0))
+        yield library, rate
+        library.espeak_Terminate()
+    finally:
+        _ctypes.dlclose(library._handle)

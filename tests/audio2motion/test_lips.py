@@ -1,0 +1,98 @@
+# ruff: noqa: RUF001 - IPA symbols look like Latin letters
+"""From phonemes to lips: what must be true of the made motion."""
+
+import numpy as np
+import pytest
+import torch
+from audio2motion.mouth import FULL_GAP, MouthRig, blink_curve, mouth_amplitude
+from audio2motion.speech import Phoneme, say
+from audio2motion.visemes import mouth_track
+from core.errors import PortraitError
+from core.face.expression import eye_opening, mouth_opening
+from core.face.model import FaceModel
+
+GAP, WIDTH, TUCK, PRESS = range(4)
+
+
+@pytest.fixture(scope="module")
+def face():
+    return FaceModel.embedded()
+
+
+def opening(face, exp):
+    return mouth_opening(face, torch.zeros(len(exp), 80), exp)
+
+
+def frame_of(phoneme):
+    return int((phoneme.start + phoneme.end) / 2 * 25)
+
+
+def test_espeak_says_it_twice_alike():
+    first, second = say("Papa made five blue moons."), say("Papa made five blue moons.")
+    np.testing.assert_array_equal(first.wave, second.wave)
+    assert first.phonemes == second.phonemes
+    assert all(a.end == b.start for a, b in zip(first.phonemes, first.phonemes[1:], strict=False))
+    assert first.phonemes[-1].end <= len(first.wave) / first.rate + 1e-6
+
+
+def test_unknown_voice():
+    with pytest.raises(PortraitError, match="E_VOICE"):
+        say("hello", voice="xx-nowhere")
+
+
+def test_lips_meet_in_m_b_p(face):
+    speech = say("Mama, baby, papa, a map above the umbrella.", rate=150)
+    track = mouth_track(speech.phonemes, int(len(speech.wave) / speech.rate * 25) + 1)
+    gaps = opening(face, MouthRig(face).codes(torch.from_numpy(track)))
+    shut = [p for p in speech.phonemes if p.symbol and p.symbol in "mb" and p.end - p.start > 0.05]
+    assert len(shut) >= 6
+    for phoneme in shut:
+        around = frame_of(phoneme)
+        assert float(gaps[around - 1 : around + 2].min()) < 0.02
+    assert float(gaps.max()) > 0.08
+
+
+def test_vowels_have_their_shapes():
+    def held(symbol):
+        return mouth_track([Phoneme(symbol, 0.0, 1.0)], 25)[12]
+
+    a, i, u, f = (held(symbol) for symbol in ("ɑː", "iː", "uː", "f"))
+    assert a[GAP] > 2 * i[GAP] > 0
+    assert i[WIDTH] > 0.7 > 0 > -0.7 > u[WIDTH]
+    assert f[TUCK] > 0.9
+    assert f[GAP] < 0.1
+
+
+def test_neighbours_pull():
+    """The vowel between two roundings is rounder than between two spreads; silence before speech stays shut."""
+
+    def middle(side):
+        return mouth_track([Phoneme(side, 0.0, 0.1), Phoneme("ə", 0.1, 0.16), Phoneme(side, 0.16, 0.3)], 8)[3, WIDTH]
+
+    assert middle("u") < -0.3 < 0.3 < middle("i")
+    quiet = mouth_track([Phoneme("", 0.0, 1.0), Phoneme("ɑː", 1.0, 1.5), Phoneme("", 1.5, 3.0)], 75)
+    assert quiet[:18, GAP].max() < 0.1
+    assert quiet[55:, GAP].max() < 0.02
+
+
+def test_rig_measures(face):
+    rig = MouthRig(face)
+    gaps = opening(face, rig.codes(torch.tensor([[0.0, 0, 0, 0], [1.0, 0, 0, 0], [0.0, 0, 0, 1]])))
+    rest = float(opening(face, torch.zeros(1, 64)))
+    assert float(gaps[0]) == pytest.approx(rest, abs=1e-5)
+    assert float(gaps[1]) == pytest.approx(rest + FULL_GAP, abs=0.01)
+    assert float(gaps[2]) < 0.0
+    louder = rig.codes(torch.tensor([[1.0, 0, 0, 0]]), opening=1.5)
+    assert float(opening(face, louder)) == pytest.approx(rest + 1.5 * FULL_GAP, abs=0.01)
+    assert mouth_amplitude(face, louder.repeat(10, 1)) > mouth_amplitude(face, louder.repeat(10, 1) / 2)
+
+
+def test_blink_shuts_the_eyes_and_leaves_the_mouth(face):
+    blink = torch.zeros(20, dtype=torch.long)
+    blink[10] = 1
+    exp = MouthRig(face).codes(torch.zeros(20, 4), blink=blink)
+    eyes = eye_opening(face, torch.zeros(20, 80), exp)
+    assert int(eyes.argmin()) == 10
+    assert float(eyes[10]) < 0.35 * float(eyes[0])
+    assert float(opening(face, exp).std()) < 0.005
+    assert blink_curve(blink)[[0, 10, 19]].tolist() == [0, 1, 0]
