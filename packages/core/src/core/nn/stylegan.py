@@ -135,7 +135,7 @@ class ModulatedConv2d(nn.Module):
         self.activate = activate
         self.folded: Tensor | None = None
 
-    def constant_weight(self, w: Float[Tensor, "1 w"]) -> Float[Tensor, "o i k k"]:
+    def constant_weight(self, w: Float[Tensor, "1 z"]) -> Float[Tensor, "o i k k"]:
         """The weight for one style, modulation and demodulation included."""
         weight = self.weight * rearrange(self.affine(w) * self.style_gain, "1 i -> 1 i 1 1")
         if self.demodulate:
@@ -148,7 +148,7 @@ class ModulatedConv2d(nn.Module):
             return F.conv2d(x, weight, padding=weight.shape[-1] // 2)
         return blur2d(F.conv_transpose2d(x, weight.transpose(0, 1), stride=2), padding=1, gain=4.0)
 
-    def forward(self, x: Float[Tensor, "b i h w"], w: Float[Tensor, "s w"] | None) -> Float[Tensor, "b o hh ww"]:
+    def forward(self, x: Float[Tensor, "b i h w"], w: Float[Tensor, "s z"] | None) -> Float[Tensor, "b o hh ww"]:
         """Convolve with the style of ``w``: one per sample, or a single row for the whole batch (None once folded)."""
         if self.folded is not None:
             x = self.convolve(x, self.folded)
