@@ -10,7 +10,6 @@ The 3DMM lives in its own units (about a decimetre): ``V_pose = V R^T + t`` seen
 
 import math
 from dataclasses import dataclass
-from typing import Self
 
 import torch
 from einops import rearrange
@@ -60,8 +59,8 @@ class Window:
     def crop(self, image: Float[Tensor, "b c h w"], scale: int = 1) -> Float[Tensor, "b c p p"]:
         """Cut the window out of an image that has ``scale`` pixels per window pixel."""
         side = self.size * scale
-        corners = zip((self.top * scale).tolist(), (self.left * scale).tolist(), strict=True)
-        return torch.stack([x[:, t : t + side, l : l + side] for x, (t, l) in zip(image, corners, strict=True)])
+        corners = zip(image, (self.top * scale).tolist(), (self.left * scale).tolist(), strict=True)
+        return torch.stack([sample[:, row : row + side, column : column + side] for sample, row, column in corners])
 
 
 @dataclass(frozen=True)
@@ -108,9 +107,7 @@ class Camera:
         return Camera(self.label.to(device))
 
     @classmethod
-    def from_matrices(
-        cls, rotation: Float[Tensor, "b 3 3"], centre: Float[Tensor, "b 3"], focal: float = EG3D_FOCAL
-    ) -> Self:
+    def from_matrices(cls, rotation: Float[Tensor, "b 3 3"], centre: Float[Tensor, "b 3"], focal: float = EG3D_FOCAL) -> "Camera":
         """Build labels from camera-to-world rotation, camera centre and focal length in image sides."""
         matrix = torch.eye(4).to(rotation).repeat(rotation.shape[0], 1, 1)
         matrix[:, :3, :3] = rotation
@@ -119,7 +116,7 @@ class Camera:
         return cls(torch.cat([matrix.flatten(1), intrinsics], 1))
 
     @classmethod
-    def from_pose(cls, euler: Float[Tensor, "b 3"], trans: Float[Tensor, "b 3"], focal: float = EG3D_FOCAL) -> Self:
+    def from_pose(cls, euler: Float[Tensor, "b 3"], trans: Float[Tensor, "b 3"], focal: float = EG3D_FOCAL) -> "Camera":
         """Camera that sees the canonical head as the 3DMM pose (radians, 3DMM units) shows it (spec 2)."""
         rotation = rotation_from_euler(euler)
         offset = trans - torch.tensor([0.0, 0.0, FIT_DISTANCE]).to(trans)
@@ -143,7 +140,7 @@ class Camera:
         radius: Float[Tensor, " b"],
         pivot: tuple[float, float, float] = (0.0, 0.0, 0.2),
         focal: float = EG3D_FOCAL,
-    ) -> Self:
+    ) -> "Camera":
         """Cameras on a sphere that look at ``pivot`` (spec 2): ``cos(phi) = -2 pitch / pi``, so positive pitch looks from below."""
         cos_phi = -2 * pitch / math.pi
         sin_phi = (1 - cos_phi**2).clamp_min(0).sqrt()

@@ -6,6 +6,7 @@ needed, not even for triangles that reach behind the camera. Two triangles that 
 (float64) and a pixel centre on the edge counts as shifted by an infinitesimal (e, e^2): every pixel of a closed surface has one triangle.
 """
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -18,10 +19,11 @@ from torch import Tensor
 
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile on first use; keep the machine code on disk where there is a writable place for it."""
+    plain = inspect.unwrap(function)  # run-time type checkers wrap what they check; numba needs what was written
     try:
-        return numba.njit(cache=True, nogil=True)(function)
+        return numba.njit(cache=True, nogil=True)(plain)
     except RuntimeError:  # numba found neither the package folder nor the user's cache folder writable
-        return numba.njit(nogil=True)(function)
+        return numba.njit(nogil=True)(plain)
 
 
 @_compiled
@@ -43,11 +45,12 @@ def _inside(edge: float, a: float, b: float) -> bool:
 def _fill(clip: np.ndarray, triangles: np.ndarray, out: np.ndarray, depth: np.ndarray) -> None:
     """Draw all triangles of one mesh; ``depth`` (h, w) float64 starts at infinity, ``out`` (h, w, 4) float32 at zero."""
     height, width = depth.shape
+    vertices = clip.astype(np.float64)
     for t in range(triangles.shape[0]):
         i, j, k = triangles[t, 0], triangles[t, 1], triangles[t, 2]
-        x0, y0, z0, w0 = float(clip[i, 0]), float(clip[i, 1]), float(clip[i, 2]), float(clip[i, 3])
-        x1, y1, z1, w1 = float(clip[j, 0]), float(clip[j, 1]), float(clip[j, 2]), float(clip[j, 3])
-        x2, y2, z2, w2 = float(clip[k, 0]), float(clip[k, 1]), float(clip[k, 2]), float(clip[k, 3])
+        x0, y0, z0, w0 = vertices[i, 0], vertices[i, 1], vertices[i, 2], vertices[i, 3]
+        x1, y1, z1, w1 = vertices[j, 0], vertices[j, 1], vertices[j, 2], vertices[j, 3]
+        x2, y2, z2, w2 = vertices[k, 0], vertices[k, 1], vertices[k, 2], vertices[k, 3]
         a0, b0, c0 = y1 * w2 - y2 * w1, x2 * w1 - x1 * w2, x1 * y2 - x2 * y1
         a1, b1, c1 = y2 * w0 - y0 * w2, x0 * w2 - x2 * w0, x2 * y0 - x0 * y2
         a2, b2, c2 = y0 * w1 - y1 * w0, x1 * w0 - x0 * w1, x0 * y1 - x1 * y0
