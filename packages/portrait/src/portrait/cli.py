@@ -6,6 +6,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -124,11 +125,19 @@ def _progress(items: Iterator[Any], label: str, total: int) -> Iterator[Any]:
 
 
 def _animate(options: argparse.Namespace) -> int:
+    """Whatever can be checked in no time is checked before the networks are imported and loaded."""
+    from core.media.files import check_input
+
     from portrait.output import PICTURE_SUFFIXES, VIDEO_SUFFIXES, check_output
 
     inputs = (options.source, options.audio, options.video, options.pose, options.background)
     video = check_output(options.output, VIDEO_SUFFIXES, inputs)
     sheet = check_output(options.sheet, PICTURE_SUFFIXES, inputs) if options.sheet else None
+    for path, kind in ((options.source, "IMAGE"), (options.audio, "AUDIO"), (options.video, "VIDEO")):
+        if path is not None:
+            check_input(path, kind)
+    if options.pose not in (None, "static", "idle"):
+        check_input(options.pose, "VIDEO")
     from portrait.clip import write_clip
     from portrait.pipeline import Portrait
 
@@ -164,11 +173,19 @@ def _terminate(*_: Any) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def _quiet(debug: bool) -> None:
-    """Our own warnings as single lines on stderr; those of libraries only with ``--debug``."""
-    logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr, force=True)
-    if not debug:
-        warnings.simplefilter("ignore")
+@contextmanager
+def _messages(debug: bool) -> Iterator[None]:
+    """Our own warnings as single lines on stderr; those of libraries only with ``--debug``. What was set before comes back."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setLevel(logging.WARNING)
+    logging.getLogger().addHandler(handler)
+    try:
+        with warnings.catch_warnings():
+            if not debug:
+                warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.getLogger().removeHandler(handler)
 
 
 def _fail(message: str, status: int, debug: bool) -> int:
@@ -183,10 +200,10 @@ def _fail(message: str, status: int, debug: bool) -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``portrait`` and return its exit status: 0, 2 (the user can mend it), 130 (interrupted) or 1 (a bug)."""
     options = build_parser().parse_args(arguments)
-    _quiet(options.debug)
     before = signal.signal(signal.SIGTERM, _terminate)
     try:
-        return COMMANDS[options.command](options)
+        with _messages(options.debug):
+            return COMMANDS[options.command](options)
     except PortraitError as error:
         return _fail(str(error), EXIT_FAILED, options.debug)
     except KeyboardInterrupt:

@@ -16,7 +16,9 @@ from core.face.fitting import fit_video
 from core.face.model import FaceModel
 from core.media.audio import read_audio
 from core.media.video import read_video, video_info
-from core.perception.landmarks import track_faces
+from core.perception.crop import crop_window
+from core.perception.landmarks import face_from_pixels
+from core.perception.tracking import track
 from jaxtyping import Float
 from torch import Tensor
 
@@ -92,8 +94,9 @@ def fit_driver(path: str | Path, face: FaceModel, progress: Progress = silently)
     Raises:
         PortraitError: as ``read_video``; ``E_NO_FACE`` when no frame shows a face.
     """
-    frames = progress(read_video(path, FPS), "track driver", round(video_info(path).seconds * FPS))
-    tracks = iter(track_faces(frames))
+    info = video_info(path)
+    frames = progress(read_video(path, FPS, max_side=None), "track driver", round(info.seconds * FPS))
+    tracks = _squared(track(frames, FPS), info.height, info.width)
     identity, parts, lost, total = None, [], 0, 0
     for landmarks, fresh in _overlapping(tracks):
         total += fresh
@@ -110,6 +113,17 @@ def fit_driver(path: str | Path, face: FaceModel, progress: Progress = silently)
     if lost:
         log.warning("W_FACE_LOST: %d of %d frames of %s show no face; the face is held there", lost, total, path)
     return _joined(parts)
+
+
+def _squared(tracks: Iterator[np.ndarray], height: int, width: int) -> Iterator[np.ndarray]:
+    """Points of whole frames, seen through one square window for the whole clip: the crop that a photograph like the first frame gets."""
+    size = np.array([width, height, width], np.float32)
+    corner, side = np.zeros(3, np.float32), 1
+    for points in tracks:
+        if side == 1 and np.isfinite(points).all():
+            left, top, side = crop_window(height, width, face_from_pixels(points * size, height, width))
+            corner = np.array([left, top, 0], np.float32)
+        yield (points * size - corner) / np.float32(side)
 
 
 def _overlapping(tracks: Iterator[np.ndarray]) -> Iterator[tuple[np.ndarray, int]]:

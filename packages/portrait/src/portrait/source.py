@@ -78,7 +78,7 @@ def prepare_source(photo: "str | Path | UInt8[np.ndarray, 'h w 3']", face: FaceM
         index: which face, 0 is the largest; None takes the largest, with a warning when there are several.
 
     Raises:
-        PortraitError: unreadable picture, or no usable face in it (``core.media.image.read_image``, ``core.perception.landmarks.find_face``).
+        PortraitError: as ``core.media.image.read_image`` and ``core.perception.landmarks.find_face``.
     """
     pixels = photo if isinstance(photo, np.ndarray) else read_image(photo)
     name = "the picture" if isinstance(photo, np.ndarray) else str(photo)
