@@ -3,7 +3,7 @@
 World: x to the viewer's right, y up, z towards the viewer; the face looks at +z. Camera axes are OpenCV: x right, y down, z forward.
 A label is the camera-to-world matrix (16, row-major) followed by the intrinsics (9) normalised by the image size.
 
-The 3DMM lives in its own units (about a decimetre): ``V_pose = V R^T + t`` seen by a camera at z = 10 with focal 1015/224 of the image side.
+The 3DMM lives in its own units (about a decimetre): ``V_pose = V R^T + t`` seen by a camera at z = 10, focal 1015/224 of the image side.
 ``Camera.from_pose`` puts that camera into the world of the tri-plane: 0.27 units per 3DMM unit, shifted by (0, 0.006, 0.161)
 (spec 2; Real3D-Portrait B.1). ``FIT_FOCAL`` keeps the geometry exact; ``EG3D_FOCAL`` is what published weights were trained with.
 """
