@@ -15,8 +15,8 @@ from torch.nn import functional as F
 from core.camera import Rays
 
 Scheme = Literal["eg3d", "textbook"]
-Noise = Float[Tensor, "b n s"] | float
-"""Position within every stratum, in [0, 1); the number 0.5 means the middle (deterministic)."""
+Noise = Float[Tensor, "_ _ _"] | float
+"""Position within every stratum (b, n, s), in [0, 1); the number 0.5 means the middle (deterministic)."""
 
 
 def ray_bounds(

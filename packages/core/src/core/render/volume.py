@@ -127,12 +127,11 @@ class VolumeRenderer(nn.Module):
             window: render only this part of the image; the result then has its size.
             generator: jitters the samples (training). None samples the middle of every stratum: equal input, equal output.
         """
-        rays = camera.rays(size, window)
         side = size if window is None else window.size
         with torch.autocast(planes.device.type, enabled=False):  # densities need the precision
             planes = planes if planes.dtype == torch.float64 else planes.float()
             sampler = PlaneSampler(planes, self.config.plane_axes, self.config.box)
-            values = self._render(sampler, *self._bundle(rays, generator))
+            values = self._render(sampler, *self._bundle(camera.rays(size, window), generator))
         feature, depth, weights = (rearrange(x, "b (h w) c -> b c h w", h=side) for x in values)
         return Rendering(feature, depth, weights)
 
