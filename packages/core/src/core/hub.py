@@ -1,10 +1,12 @@
 """Weights folders: ``config.json`` + ``model.safetensors``, loaded strictly, in half precision if asked."""
 
+import json
+from dataclasses import is_dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, get_type_hints
 
 import torch
-from huggingface_hub import PyTorchModelHubMixin
+from huggingface_hub import PyTorchModelHubMixin, hf_hub_download
 
 from core.errors import PortraitError
 
@@ -17,20 +19,24 @@ class Pretrained(PyTorchModelHubMixin, library_name="real3d"):
     """
 
     @classmethod
-    def from_pretrained(cls, source: str | Path, **kwargs: Any) -> Self:
+    def from_pretrained(cls, source: str | Path, **kwargs: Any) -> Any:
         """Load a folder or a hub id; the network comes back in eval mode and float32.
 
         Raises:
             PortraitError: ``E_WEIGHTS`` when the folder is absent, incomplete or made for another network.
         """
         folder = Path(source)
+        config_file = folder / "config.json"
         if folder.is_absolute() or str(source).startswith(".") or folder.exists() or len(folder.parts) != 2:
             missing = [name for name in ("config.json", "model.safetensors") if not (folder / name).is_file()]
             if missing:
                 raise PortraitError("E_WEIGHTS", f"{cls.__name__}: no {' and '.join(missing)} in {folder}",
                                     "Give the folder that a training stage exported, or a hub id such as org/name.")  # fmt: skip
+        else:
+            config_file = Path(hf_hub_download(str(source), "config.json"))
         try:
-            return super().from_pretrained(str(source), strict=True, **kwargs)
+            config = decode_config(get_type_hints(cls.__init__)["config"], json.loads(config_file.read_text()))
+            return super().from_pretrained(str(source), strict=True, config=config, **kwargs)
         except (RuntimeError, TypeError, ValueError) as error:
             reason = " ".join(str(error).split())[:300]
             raise PortraitError("E_WEIGHTS", f"{cls.__name__}: the weights in {source} do not fit: {reason}",
@@ -45,6 +51,22 @@ class Pretrained(PyTorchModelHubMixin, library_name="real3d"):
         finally:
             for name, tensor in self.state_dict(keep_vars=True).items():
                 tensor.data = tensor.data.to(dtypes[name])
+
+
+def decode_config(kind: type, data: dict[str, Any]) -> Any:
+    """Config dataclass from its JSON form: lists become tuples, nested dataclasses are built from their annotations.
+
+    Raises:
+        TypeError: a key that ``kind`` does not know.
+    """
+    hints = get_type_hints(kind)
+    fields: dict[str, Any] = {}
+    for name, value in data.items():
+        if is_dataclass(hints.get(name)):
+            fields[name] = decode_config(hints[name], value)
+        else:
+            fields[name] = tuple(value) if isinstance(value, list) else value
+    return kind(**fields)
 
 
 def parameter_count(module: torch.nn.Module) -> int:
