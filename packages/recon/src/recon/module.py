@@ -1,5 +1,8 @@
 """Stage 1: one head image to a canonical tri-plane, learnt from heads seen from several sides (paper 3.1, Eq. 7)."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import torch
 from core.hub import Pretrained
 from core.losses.perceptual import build_perceptual
@@ -9,7 +12,7 @@ from core.train.adversary import Adversary, AdversaryOptions, Views
 from core.train.pictures import depth_picture
 from core.train.schedule import Group, Schedule
 from core.train.scores import psnr
-from core.train.stage import Outcome, StageModule
+from core.train.stage import Outcome, StageModule, load_network
 from core.train.windows import draw_window
 from jaxtyping import Float
 from torch import Tensor
@@ -41,6 +44,7 @@ class ReconModule(StageModule):
         superres_start: int = 30000,
         source_view_every: int = 5,
         seed: int = 0,
+        input_size: int | None = None,
     ) -> None:
         """Options.
 
@@ -56,6 +60,8 @@ class ReconModule(StageModule):
             superres_start: first step at which the super-resolution learns.
             source_view_every: also supervise the source's own view every so many steps; 0: never.
             seed: of windows and ray jitter.
+            input_size: side of I2P's input instead of the preset's; I2P is convolutional, so a cheap first part of the training may
+                run on smaller images and planes.
         """
         renderer = HeadRendererConfig.preset(scale if scale in ("debug", "tiny") else "paper")
         gan = None
@@ -64,7 +70,8 @@ class ReconModule(StageModule):
         super().__init__(schedule, gan, init_from, seed)
         if window is not None and gan is not None:
             raise ValueError("the discriminator judges whole images: use window=None or adversary.weight=0")
-        self.i2p = I2P(I2PConfig.preset(scale))
+        config = I2PConfig.preset(scale)
+        self.i2p = I2P(config if input_size is None else replace(config, image_size=input_size))
         self.renderer = HeadRenderer(renderer)
         self.perceptual = build_perceptual(vgg) if weights.perceptual else None
         self.weights = weights
@@ -75,6 +82,11 @@ class ReconModule(StageModule):
     def networks(self) -> dict[str, Pretrained]:
         """``i2p`` and ``renderer``."""
         return {"i2p": self.i2p, "renderer": self.renderer}
+
+    def load(self, folder: Path) -> None:
+        """Start from the weights in ``folder``; they may have been trained at another input size."""
+        load_network(self.i2p, folder / "i2p", ignore=("image_size",))
+        load_network(self.renderer, folder / "renderer")
 
     def groups(self) -> list[Group]:
         """I2P from the start; decoder and super-resolution when their time comes (spec 9.1)."""

@@ -5,7 +5,7 @@ count updates of the generator only: the discriminator's optimiser is stepped ou
 """
 
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -199,13 +199,19 @@ class StageModule(LightningModule):
         self.log_dict({f"{prefix}/{name}": value.mean() for name, value in scores.items()}, batch_size=size, sync_dist=True)
 
 
-def load_network(network: Pretrained, folder: Path) -> None:
+def load_network(network: Pretrained, folder: Path, ignore: tuple[str, ...] = ()) -> None:
     """Copy exported weights into a network of the same configuration.
+
+    Args:
+        network: receives the weights.
+        folder: what ``save_pretrained`` wrote.
+        ignore: fields of the configuration that may differ because no tensor's shape depends on them.
 
     Raises:
         PortraitError: ``E_WEIGHTS`` when the folder is missing or holds another configuration.
     """
     loaded = type(network).from_pretrained(folder)
-    if loaded.config != network.config:
+    kept = {name: getattr(network.config, name) for name in ignore}
+    if replace(loaded.config, **kept) != network.config:
         raise PortraitError("E_WEIGHTS", f"{folder} was made with another configuration: {loaded.config}", "Use the same model.scale.")
     network.load_state_dict(loaded.state_dict())
