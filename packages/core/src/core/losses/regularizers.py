@@ -1,6 +1,6 @@
 """Terms that ask for smooth densities, decided masks, and planes that survive resampling (spec 3.3, 9)."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from einops import rearrange
@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
+@runtime_checkable
 class HasDensity(Protocol):
     """What ``core.render.VolumeRenderer`` offers to the density term."""
 
