@@ -17,7 +17,7 @@ SHORTEST = 0.04
 """Seconds of one video frame at 25 frames per second; less sound than this cannot move a face."""
 
 
-def read_audio(path: str | Path, rate: int = 16000, max_seconds: float = 3600.0) -> Float[np.ndarray, " n"]:
+def read_audio(path: str | Path, rate: int = 16000, max_seconds: float | int = 3600.0) -> Float[np.ndarray, " n"]:
     """Read sound as mono in [-1, 1], starting when the file's picture starts if it has one.
 
     Channels are averaged, samples that are not finite become zero, and sound over full scale is scaled down to it.
@@ -80,7 +80,7 @@ def _in_range(samples: Float[np.ndarray, " n"], name: str) -> Float[np.ndarray, 
     return np.clip(samples, -1.0, 1.0)
 
 
-def _decode(file: Path, name: str, max_seconds: float) -> tuple[Float[np.ndarray, " n"], int]:
+def _decode(file: Path, name: str, max_seconds: float | int) -> tuple[Float[np.ndarray, " n"], int]:
     """Samples averaged over channels at the file's own rate, and that rate."""
     import av
 
@@ -99,7 +99,7 @@ def _decode(file: Path, name: str, max_seconds: float) -> tuple[Float[np.ndarray
     return np.concatenate([np.zeros(int(lead * rate), np.float32), *blocks]), rate
 
 
-def _blocks(container: "av.container.InputContainer", stream: "av.AudioStream", name: str, limit: float) -> list[np.ndarray]:
+def _blocks(container: "av.container.InputContainer", stream: "av.AudioStream", name: str, limit: float | int) -> list[np.ndarray]:
     import av
 
     resampler = av.AudioResampler(format="fltp", rate=stream.rate) if stream.rate else None
@@ -144,5 +144,5 @@ def _decode_soundfile(file: Path, name: str, max_seconds: float, reason: str) ->
         raise PortraitError("E_AUDIO_READ", message, "Convert it to WAV or MP3.") from error
 
 
-def _too_long(name: str, seconds: float) -> PortraitError:
+def _too_long(name: str, seconds: float | int) -> PortraitError:
     return PortraitError("E_AUDIO_LONG", f"{name!r} is longer than {seconds:.0f} s", "Cut it into parts.")

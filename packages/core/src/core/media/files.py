@@ -4,7 +4,7 @@ import errno
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from core.errors import PortraitError
@@ -56,4 +56,5 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         remedy = "Choose a folder that exists and can be written to, with enough free space."
         raise PortraitError("E_WRITE", f"{str(path)!r} could not be written ({error.strerror or error})", remedy) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)

@@ -57,7 +57,7 @@ def video_info(path: str | Path) -> VideoInfo:
         return VideoInfo(width, height, rate, float(length), round(frame.rotation) % 360, bool(container.streams.audio))
 
 
-def read_video(path: str | Path, fps: float = 25.0, max_side: int | None = 1920) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
+def read_video(path: str | Path, fps: float | int = 25.0, max_side: int | None = 1920) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
     """Yield upright RGB frames at a constant rate; frame ``k`` is the one shown nearest to the time ``k / fps``.
 
     Only two frames are in memory. A damaged file yields what decodes, with a warning.
@@ -75,7 +75,7 @@ def read_video(path: str | Path, fps: float = 25.0, max_side: int | None = 1920)
     return chain([next(frames)], frames)  # the first frame now: a bad file fails here and not in the middle of the caller's loop
 
 
-def _retimed(path: str | Path, fps: float, max_side: int | None) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
+def _retimed(path: str | Path, fps: float | int, max_side: int | None) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
     with _open(path) as container:
         stream = container.streams.video[0]
         step = 1.0 / float(stream.average_rate or 25)

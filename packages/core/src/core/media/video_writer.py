@@ -4,7 +4,7 @@ from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -35,7 +35,7 @@ class VideoWriter:
         self,
         path: str | Path,
         size: tuple[int, int] | int,
-        fps: float = 25.0,
+        fps: float | int = 25.0,
         audio: tuple[Float[np.ndarray, " n"], int] | None = None,
         crf: int = 18,
         preset: str = "veryfast",
@@ -62,7 +62,7 @@ class VideoWriter:
         if self.path.suffix.lower() not in (".mp4", ".m4v", ".mov", ".mkv"):
             raise PortraitError("E_FORMAT", f"cannot write a video named {str(path)!r}", "End the name with .mp4, .mov or .mkv.")
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "VideoWriter":
         import av
 
         self._stack = ExitStack()

@@ -18,7 +18,7 @@ PATIENCE = 2.0
 """Seconds without the face after which any face will do (another scene)."""
 
 
-def track(frames: Iterable[UInt8[np.ndarray, "h w 3"]], fps: float = 25.0) -> Iterator[Float[np.ndarray, "478 3"]]:
+def track(frames: Iterable[UInt8[np.ndarray, "h w 3"]], fps: float | int = 25.0) -> Iterator[Float[np.ndarray, "478 3"]]:
     """Follow the face that is largest when the first one appears, and only that one.
 
     The face is measured in a window that rests until the face leaves its middle, so that a still camera gives still points.
