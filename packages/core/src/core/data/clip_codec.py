@@ -53,7 +53,7 @@ def save_clip(path: Path, tensors: Mapping[str, Tensor]) -> None:
 class ClipFile:
     """Lazy reader of one clip; opened on first use, so it travels to worker processes."""
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path) -> None:
         self.path = path
 
     def read(self, *names: str) -> list[Tensor]:

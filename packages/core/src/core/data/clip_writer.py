@@ -1,7 +1,7 @@
 """Write stores of made people: resumable, atomic, in several processes.
 
-Each person becomes one file, written under another name and renamed when complete; what is there already is not made again. Rejected people are
-remembered with their reason in ``rejected.json``.
+Each person becomes one file, written under another name and renamed when complete; what is there already is not made again. Rejected
+people are remembered with their reason in ``rejected.json``.
 """
 
 import json
@@ -12,7 +12,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol, runtime_checkable
 from zlib import crc32
 
 import numpy as np
@@ -22,24 +22,23 @@ from torch import Tensor
 from core.camera import FIT_FOCAL
 from core.data.clip_codec import encode_picture, save_clip
 from core.errors import PortraitError
-
-if TYPE_CHECKING:
-    from core.people.person import Person, PersonFrame
+from core.people.person import Person, PersonFrame
 
 FPS = 25
 
 
+@runtime_checkable
 class ClipSource(Protocol):
     """Someone who can be made: a photograph, a seed, later a real clip."""
 
     name: str
     split: str
 
-    def make(self, rng: np.random.Generator) -> "Person":
+    def make(self, rng: np.random.Generator) -> Person:
         """Build the person; raises ``PortraitError`` when it cannot be done."""
 
 
-def clip_tensors(person: "Person", frames: int, groups: int, size: int, rng: np.random.Generator) -> dict[str, Tensor]:
+def clip_tensors(person: Person, frames: int, groups: int, size: int, rng: np.random.Generator) -> dict[str, Tensor]:
     """Render one person's frames: ``groups`` expressions, the first that of the source view, each from ``frames / groups`` cameras."""
     from core.people.motion import neighbours, sample_expression, sample_pose
     from core.people.person import render, render_source
@@ -58,11 +57,10 @@ def clip_tensors(person: "Person", frames: int, groups: int, size: int, rng: np.
         pictures[f"mask.{index}"] = encode_picture((frame.head_alpha * 255 + 0.5).astype(np.uint8), lossless=True)
         pictures[f"labels.{index}"] = encode_picture(frame.labels, lossless=True)
     pictures |= _still(person, size)
-    stack = lambda name: torch.cat([getattr(frame.coeffs, name) for frame in made])  # noqa: E731
     return pictures | {
         "group": torch.from_numpy(group),
         "id": person.coeffs.id[0].clone(),
-        **{name: stack(name) for name in ("exp", "euler", "trans")},
+        **{name: torch.cat([getattr(frame.coeffs, name) for frame in made]) for name in ("exp", "euler", "trans")},
         "exp_before": torch.from_numpy(np.stack([around[g][0] for g in group])),
         "exp_after": torch.from_numpy(np.stack([around[g][1] for g in group])),
         "camera": torch.cat([frame.camera.label for frame in made]),
@@ -70,12 +68,13 @@ def clip_tensors(person: "Person", frames: int, groups: int, size: int, rng: np.
     }
 
 
-def _still(person: "Person", size: int) -> dict[str, Tensor]:
+def _still(person: Person, size: int) -> dict[str, Tensor]:
     from PIL import Image
 
-    fit = lambda image: np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BOX))  # noqa: E731
-    torso = (person.torso.image * person.torso.alpha[..., None] + 0.5).astype(np.uint8)
-    return {"background": encode_picture(fit(person.background)), "torso": encode_picture(fit(torso))}
+    def fit(image: np.ndarray) -> np.ndarray:
+        return np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BOX))
+
+    return {"background": encode_picture(fit(person.background)), "torso": encode_picture(fit(person.torso_input))}
 
 
 def _write_one(folder: Path, source: ClipSource, frames: int, groups: int, size: int, seed: int) -> str | None:
@@ -90,7 +89,9 @@ def _write_one(folder: Path, source: ClipSource, frames: int, groups: int, size:
     return None
 
 
-def _outcomes(folder: Path, todo: Sequence[ClipSource], workers: int, job: tuple[int, int, int, int]) -> Iterator[tuple[ClipSource, str | None]]:
+def _outcomes(
+    folder: Path, todo: Sequence[ClipSource], workers: int, job: tuple[int, int, int, int]
+) -> Iterator[tuple[ClipSource, str | None]]:
     if workers <= 1:
         for source in todo:
             yield source, _write_one(folder, source, *job)
@@ -148,7 +149,10 @@ def write_store(
     (folder / "clips").mkdir(parents=True, exist_ok=True)
     rejected_file = folder / "rejected.json"
     rejected: dict[str, str] = json.loads(rejected_file.read_text()) if rejected_file.exists() else {}
-    ready = lambda source: (folder / "clips" / f"{source.name}.safetensors").exists()  # noqa: E731
+
+    def ready(source: ClipSource) -> bool:
+        return (folder / "clips" / f"{source.name}.safetensors").exists()
+
     job = (frames_per_person, groups, size, seed)
     while True:  # whoever is rejected is replaced in the next round
         wanted = _limited([s for s in people if s.name not in rejected], limits)

@@ -123,7 +123,7 @@ class ClipStore:
         PortraitError: ``E_STORE`` if it is not a store.
     """
 
-    def __init__(self, folder: str | Path):
+    def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         index = self.folder / "store.json"
         if not index.is_file():
@@ -153,7 +153,7 @@ class ClipStore:
         return ClipFile(self.folder / "clips" / f"{self.clips[clip]['name']}.safetensors")
 
     def labels(self, clip: int) -> dict[str, Tensor]:
-        """All that is small: group (n,), id (80,), exp, exp_before, exp_after (n, 64), euler, trans (n, 3), camera (n, 25), keypoints (n, 68, 3)."""
+        """All that is small: group (n,), id (80,), exp, exp_before, exp_after (n, 64), euler, trans (n, 3), camera (n, 25), keypoints."""
         return _labels(self.file(clip).path)
 
     def frame(self, clip: int, index: int, size: int | None = None) -> FrameBatch:
@@ -211,7 +211,7 @@ class PairDataset(Dataset):
         seed: int = 0,
         pairs_per_clip: int = 32,
         photo_share: float = 0.5,
-    ):
+    ) -> None:
         self.store = store
         self.clips = store.indices(split)
         self.size = size or store.image_size
@@ -248,4 +248,3 @@ def collate_pairs(pairs: Sequence[Pair]) -> PairBatch:
         torch.cat([p.torso for p in pairs]),
         torch.cat([p.person for p in pairs]),
     )
-

@@ -1,1 +1,1 @@
-
+"""Made people: photographs and seeds that become labelled, turnable, speaking heads."""

@@ -47,6 +47,7 @@ def grade(person: Person, change: Grade) -> Person:
         person,
         textures=textures,
         torso=replace(person.torso, image=change.apply(person.torso.image)),
+        torso_input=change.apply(person.torso_input) * (person.torso_input.max(-1, keepdims=True) > 0),
         background=change.apply(person.background),
         photograph=None if person.photograph is None else change.apply(person.photograph),
     )

@@ -9,6 +9,8 @@ HEAD_CLASSES, TORSO_CLASSES = (1, 3, 5), (2, 4)
 
 PAD = 0.1875
 """Width of the added margin on every side, in sides of the photograph."""
+ROUNDNESS = 0.9
+"""Height over half width of the crown."""
 
 
 def to_canvas(xy: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n 2"]:
@@ -22,7 +24,7 @@ def from_canvas(xy: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n 2"]:
 
 
 def extend(
-    image: UInt8[np.ndarray, "s s 3"], labels: UInt8[np.ndarray, "s s"], alpha: Float[np.ndarray, "s s"], crown: float
+    image: UInt8[np.ndarray, "s s 3"], labels: UInt8[np.ndarray, "s s"], alpha: Float[np.ndarray, "s s"]
 ) -> tuple[UInt8[np.ndarray, "c c 3"], UInt8[np.ndarray, "c c"], Float[np.ndarray, "c c"]]:
     """Complete a head that the upper border cuts: a dome over the cut whose hair continues that below.
 
@@ -30,7 +32,6 @@ def extend(
         image: photograph.
         labels: its segmentation.
         alpha: soft head mask.
-        crown: y of the top of the head in photograph coordinates, as far as it can be told from the face; negative above the border.
     """
     side = image.shape[0]
     pad = round(PAD * side)
@@ -42,10 +43,13 @@ def extend(
     if cut.sum() < 4:
         return picture, classes, mask
     columns = np.flatnonzero(cut)
+    wide = 0.5 * float((alpha > 0.5).sum(1).max())
     centre, half = (columns[0] + columns[-1]) / 2, (columns[-1] - columns[0]) / 2 + 1
-    height = float(np.clip(-crown * side, 0.12 * half, min(0.75 * half, 0.95 * pad)))
-    x = np.arange(side)
-    dome = height * np.sqrt(np.clip(1 - ((x - centre) / half) ** 2, 0, 1))  # rows above the border
+    wide = max(wide, 1.02 * half)  # the crown continues an ellipse as wide as the head
+    x, rise = np.arange(side), ROUNDNESS * wide
+    base = np.sqrt(1 - (half / wide) ** 2)
+    dome = rise * (np.sqrt(np.clip(1 - ((x - centre) / wide) ** 2, 0, 1)) - base)  # rows above the border
+    dome = np.clip(dome, 0, 0.97 * pad)
     above = np.arange(pad, 0, -1)[:, None]
     mask[:pad, pad:-pad] = gaussian_filter(np.clip(dome[None] - above + 0.5, 0, 1), (0.8, 0.8)) * cut
     mask[pad - 1, pad:-pad] = np.maximum(mask[pad - 1, pad:-pad], cut * (dome > 1))

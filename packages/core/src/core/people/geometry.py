@@ -4,7 +4,7 @@ Photograph coordinates ``xy`` lie in [0, 1], y down. Camera space has its camera
 Points are row vectors: ``posed = canonical R^T + t``.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -64,6 +64,23 @@ class HeadMesh:
     uvw: Float[np.ndarray, "v 3"]
     triangles: Int[np.ndarray, "f 3"]
     layer: UInt8[np.ndarray, " f"]
+
+    @classmethod
+    def on_rays(
+        cls,
+        xy: Float[np.ndarray, "v 2"],
+        distance: Float[np.ndarray, " v"],
+        pose: Pose,
+        anchors: Int[np.ndarray, "v 3"],
+        weights: Float[np.ndarray, "v 3"],
+    ) -> "HeadMesh":
+        """Vertices at a distance from the camera behind photograph points, wearing the photograph; no triangles yet."""
+        points = unproject(xy, distance)
+        return cls(pose.remove(points), anchors, weights, projective_uvw(points), np.zeros((0, 3), np.int32), np.zeros(0, np.uint8))
+
+    def wearing(self, triangles: Int[np.ndarray, "f 3"], layer: "int | Int[np.ndarray, ' f']") -> "HeadMesh":
+        """The same vertices joined by triangles that wear one texture, or one each."""
+        return replace(self, triangles=triangles, layer=np.broadcast_to(layer, len(triangles)).astype(np.uint8))
 
     @classmethod
     def cat(cls, parts: "list[HeadMesh]") -> "HeadMesh":

@@ -1,20 +1,20 @@
 """Hair, ears and the rest of the head: an inflated silhouette that meets the face at its oval and closes at the back.
 
-Every vertex lies on a ray of the photograph's own camera, so the source view shows the photograph whatever the depth. In front, depth is the
-rim of the head (a plane of the canonical head behind the ears) plus a quarter ellipse over the distance to the outline; near the face oval it
-bends to meet the face. The back repeats the outline behind the rim and wears the same colours, mirrored in depth.
+Every vertex lies on a ray of the photograph's own camera, so the source view shows the photograph whatever the depth. In front, depth is
+the rim of the head (a plane of the canonical head behind the ears) plus a quarter ellipse over the distance to the outline; near the face
+oval it bends to meet the face. The back repeats the outline behind the rim and wears the same colours, mirrored in depth.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from scipy.ndimage import binary_erosion, distance_transform_edt, gaussian_filter, map_coordinates
 from scipy.spatial import cKDTree
 
 from core.camera import FIT_DISTANCE, FIT_FOCAL
 from core.people.canvas import PAD, from_canvas, to_canvas
-from core.people.geometry import HeadMesh, Pose, projective_uvw, unproject
+from core.people.geometry import HeadMesh, Pose, unproject
 
 LAYER_FRONT, LAYER_BACK = 0, 3
 STEP = 4
@@ -34,7 +34,7 @@ class Oval:
 
     xy: Float[np.ndarray, "n 2"]
     distance: Float[np.ndarray, " n"]
-    anchors: Float[np.ndarray, "n 2"]
+    anchors: Int[np.ndarray, "n 2"]
     share: Float[np.ndarray, " n"]
 
     @classmethod
@@ -42,9 +42,11 @@ class Oval:
         """Sample the closed loop of face-model vertices."""
         ends = np.stack([loop, np.roll(loop, -1)], 1).repeat(per_edge, 0)
         share = np.tile(np.arange(per_edge) / per_edge, len(loop))
-        blend = lambda values: values[ends[:, 0]] * (1 - share).reshape(-1, *[1] * (values.ndim - 1)) + values[ends[:, 1]] * share.reshape(  # noqa: E731
-            -1, *[1] * (values.ndim - 1)
-        )
+
+        def blend(values: np.ndarray) -> np.ndarray:
+            part = share.reshape(-1, *[1] * (values.ndim - 1))
+            return values[ends[:, 0]] * (1 - part) + values[ends[:, 1]] * part
+
         return cls(blend(xy), blend(distance), ends, share)
 
 
@@ -60,16 +62,20 @@ class HullShape:
         radius: distance from the outline at which either is reached.
         reach: how far outside the face oval its depth is followed.
         follow: how far outside the face oval its motion is followed.
+        slope: depth per distance that it may fall away beside the face at most.
+        mirror: how much of the front is mirrored onto the wall between outline and back.
     """
 
     rim: float
     chin: tuple[float, float]
     front: float
     throat: float = 0.42
-    back: float = 0.85
+    back: float = 0.72
     radius: float = 0.8
     reach: float = 0.35
     follow: float = 0.22
+    slope: float = 1.6
+    mirror: float = 0.35
 
 
 def rim_distance(xy: Float[np.ndarray, "n 2"], pose: Pose, shape: HullShape) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
@@ -138,65 +144,103 @@ def build_hull(
     Returns:
         The opaque mesh (front and back, closed) and the soft fringe.
     """
-    side = alpha.shape[0]
-    ticks = np.arange(0, side + 1, STEP)
-    spots = np.stack(np.meshgrid(ticks, ticks), -1).reshape(-1, 2)
-    grid = from_canvas(spots / side)
-    columns = len(ticks)
-    at = lambda image, order=1: map_coordinates(  # noqa: E731
-        np.asarray(image, np.float32), (spots[:, ::-1] - 0.5).T, order=order, mode="nearest"
-    ).reshape(columns, columns)
-
-    opaque = at(alpha) > 0.97
-    soft = at(gaussian_filter(alpha, 2.0)) > 0.004
-    hole = at(binary_erosion(inside, iterations=max(2, side // 48)).astype(np.float32)) > 0.99
-    rim, skull = (values.reshape(columns, columns) for values in rim_distance(grid, pose, shape))
-    scale = FIT_FOCAL / float(np.median(oval.distance))  # photograph sides per 3DMM unit
-    unit = scale * side / (1 + 2 * PAD)  # pixels per 3DMM unit
-    outline = distance_transform_edt(np.pad(opaque, 1, mode="edge"))[1:-1, 1:-1] * STEP / unit
-    dome = gaussian_filter(_dome(outline, shape.radius), 1.0)
-    front = rim - shape.front * dome
-
-    near, index = cKDTree(oval.xy).query(grid, k=12)
-    near = near / scale  # (n, 12) in 3DMM units
-    weight = np.exp(-0.5 * ((near - near[:, :1]) / 0.04) ** 2)
-    weight /= weight.sum(1, keepdims=True)
-    gap = map_coordinates(front, (to_canvas(oval.xy)[:, ::-1] * side / STEP).T, order=1, mode="nearest") - oval.distance
-    within = at(inside.astype(np.float32)).reshape(-1)
-    away = np.where(within > 0.5, 0.0, near[:, 0])
-    front = front - ((gap[index] * weight).sum(1) * np.exp(-((away / shape.reach) ** 2))).reshape(front.shape)
-    front = front + 0.02 * gaussian_filter((within > 0.5).reshape(front.shape).astype(np.float64), 1.0)  # under the face mesh
-    back = np.maximum(rim + shape.back * skull * dome, front + 0.02)
+    grid = _Grid.over(alpha.shape[0])
+    opaque = grid.sample(alpha) > 0.97
+    soft = grid.sample(gaussian_filter(alpha, 2.0)) > 0.004
+    hole = grid.sample(binary_erosion(inside, iterations=max(2, grid.side // 48))) > 0.99
+    scale = FIT_FOCAL / float(np.median(oval.distance)) / (1 + 2 * PAD)  # canvas sides per 3DMM unit
+    outline = distance_transform_edt(np.pad(opaque, 1, mode="edge"))[1:-1, 1:-1] * STEP / (scale * grid.side)
+    near, index = cKDTree(oval.xy).query(grid.xy, k=12)
+    near = near / (scale * (1 + 2 * PAD))  # (n, 12) in 3DMM units
+    away = np.where(grid.sample(inside).reshape(-1) > 0.5, 0.0, near[:, 0])
+    front, back, skull = _depths(grid, oval, pose, shape, outline, (near, index, away))
 
     first = index[:, 0]
     anchors = np.concatenate([oval.anchors[first], oval.anchors[first, :1]], 1)
     follow = np.exp(-((away / shape.follow) ** 2))
-    weights = np.stack([(1 - oval.share[first]) * follow, oval.share[first] * follow, np.zeros(len(grid))], 1)
-    front_points = unproject(grid, front.reshape(-1))
-    back_points = unproject(grid, back.reshape(-1))
+    weights = np.stack([(1 - oval.share[first]) * follow, oval.share[first] * follow, np.zeros(len(first))], 1)
+    fore = HeadMesh.on_rays(grid.xy, front, pose, anchors, weights)
+    rear = HeadMesh.on_rays(grid.xy, back, pose, anchors, np.zeros_like(weights))
 
     solid, kept = _quads(opaque), _quads(soft & ~hole)
-    flat = np.zeros_like(weights)
-    make = lambda points, w, triangles, layer: HeadMesh(  # noqa: E731
-        pose.remove(points), anchors, w, projective_uvw(points), triangles, np.full(len(triangles), layer, np.uint8)
-    )
-    edges = _skirt(solid, columns)
-    below = (away[edges] < 0.12).all(1) & (skull.reshape(-1)[edges] < 0.35).all(1)  # the throat continues the chin, not the hair
-    both = HeadMesh.cat([make(front_points, weights, _triangles(solid & kept, columns), LAYER_FRONT), make(back_points, flat, _triangles(solid, columns), LAYER_BACK)])
-    n = len(grid)
-    a, b = edges[:, 0], edges[:, 1]
-    bridge = np.concatenate([np.stack([a, b, a + n], 1), np.stack([b, b + n, a + n], 1)]).astype(np.int32)
-    closed = HeadMesh(
-        both.vertices, both.anchors, both.weights, both.uvw, np.concatenate([both.triangles, bridge]),
-        np.concatenate([both.layer, np.where(np.tile(below, 2), LAYER_FRONT, LAYER_BACK).astype(np.uint8)]),
-    )
-    return _compact(closed), _compact(make(front_points, weights, _triangles(kept & ~solid, columns), LAYER_FRONT))
+    edges = _skirt(solid, grid.columns)
+    throat = (away < 0.12) & (skull < 0.35)  # continues the chin, everything else the hair
+    layers = np.where(throat[edges].all(1), LAYER_FRONT, LAYER_BACK)
+    length = np.where(throat, 0.0, np.minimum(back - front, shape.mirror))
+    mirrored = rear.uvw[:, :2] + _inward(outline) * (scale * length)[:, None] * rear.uvw[:, 2:]
+    wall = HeadMesh.cat([fore, replace(rear, uvw=np.concatenate([mirrored, rear.uvw[:, 2:]], 1))])
+    parts = [
+        fore.wearing(_triangles(solid & kept, grid.columns), LAYER_FRONT),
+        rear.wearing(_triangles(solid, grid.columns), LAYER_BACK),
+        wall.wearing(_bridge(edges, len(first)), np.tile(layers, 2)),
+    ]
+    return HeadMesh.cat([_compact(part) for part in parts]), _compact(fore.wearing(_triangles(kept & ~solid, grid.columns), LAYER_FRONT))
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """Vertices ``STEP`` pixels apart over the whole canvas."""
+
+    side: int
+    columns: int
+    spots: np.ndarray
+    xy: np.ndarray
+
+    @classmethod
+    def over(cls, side: int) -> "_Grid":
+        """Cover a canvas of ``side`` pixels."""
+        ticks = np.arange(0, side + 1, STEP)
+        spots = np.stack(np.meshgrid(ticks, ticks), -1).reshape(-1, 2)
+        return cls(side, len(ticks), spots, from_canvas(spots / side))
+
+    def sample(self, image: np.ndarray) -> np.ndarray:
+        """A canvas picture at the vertices, (rows, columns)."""
+        values = map_coordinates(np.asarray(image, np.float32), (self.spots[:, ::-1] - 0.5).T, order=1, mode="nearest")
+        return values.reshape(self.columns, self.columns)
+
+
+def _depths(
+    grid: _Grid, oval: Oval, pose: Pose, shape: HullShape, outline: np.ndarray, neighbours: tuple[np.ndarray, np.ndarray, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Camera distance of front and back at every vertex, and how much skull (0..1) is behind it."""
+    near, index, away = neighbours
+    rim, skull = rim_distance(grid.xy, pose, shape)
+    dome = gaussian_filter(_dome(outline, shape.radius), 1.0).reshape(-1)
+    front = rim - shape.front * dome
+    weight = np.exp(-0.5 * ((near - near[:, :1]) / 0.04) ** 2)
+    weight /= weight.sum(1, keepdims=True)
+    surface = front.reshape(grid.columns, grid.columns)
+    gap = map_coordinates(surface, (to_canvas(oval.xy)[:, ::-1] * grid.side / STEP).T, order=1, mode="nearest") - oval.distance
+    front = front - (gap[index] * weight).sum(1) * np.exp(-((away / shape.reach) ** 2))
+    under = gaussian_filter((away == 0).reshape(surface.shape).astype(np.float64), 1.0).reshape(-1)
+    front = front + 0.02 * under  # stay behind the face mesh
+    beside = (oval.distance[index] * weight).sum(1)
+    front = np.minimum(front, beside + 0.02 + shape.slope * away)  # no rubber between the face and what it hides
+    return front, np.maximum(rim + shape.back * skull * dome, front + 0.02), skull
+
+
+def _bridge(edges: np.ndarray, count: int) -> np.ndarray:
+    """Triangles between boundary edges and their copies ``count`` vertices later."""
+    a, b = edges.T
+    return np.concatenate([np.stack([a, b, a + count], 1), np.stack([b, b + count, a + count], 1)]).astype(np.int32)
+
+
+def _inward(outline: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "n 2"]:
+    """Unit vectors (x, y) away from the outline."""
+    smooth = gaussian_filter(outline, 2.0)
+    y, x = np.gradient(smooth)
+    direction = np.stack([x, y], -1).reshape(-1, 2)
+    return direction / np.maximum(np.linalg.norm(direction, axis=1, keepdims=True), 1e-9)
 
 
 def _compact(mesh: HeadMesh) -> HeadMesh:
     """Drop vertices that no triangle uses."""
     used, triangles = np.unique(mesh.triangles, return_inverse=True)
     return HeadMesh(
-        mesh.vertices[used].astype(np.float32), mesh.anchors[used].astype(np.int32), mesh.weights[used].astype(np.float32),
-        mesh.uvw[used].astype(np.float32), triangles.reshape(-1, 3).astype(np.int32), mesh.layer,
+        mesh.vertices[used].astype(np.float32),
+        mesh.anchors[used].astype(np.int32),
+        mesh.weights[used].astype(np.float32),
+        mesh.uvw[used].astype(np.float32),
+        triangles.reshape(-1, 3).astype(np.int32),
+        mesh.layer,
     )

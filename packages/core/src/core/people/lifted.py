@@ -1,21 +1,22 @@
-"""Lifted people: one photograph becomes a head that turns and moves (after the face profiling of Zhu et al. 2016, taken to the whole head)."""
+"""Lifted people: a photograph becomes a head that turns and moves (the face profiling of Zhu et al. 2016, taken to the whole head)."""
 
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
-from scipy.ndimage import binary_dilation, binary_erosion, distance_transform_edt, gaussian_filter
+from scipy.ndimage import binary_dilation, binary_erosion, distance_transform_edt
 
 from core.camera import FIT_DISTANCE, FIT_FOCAL
 from core.errors import PortraitError
 from core.face.coeffs import FaceCoeffs
-from core.people.canvas import HEAD_CLASSES, PAD, extend, to_canvas
-from core.people.geometry import HeadMesh, Pose, project, unproject
+from core.people.canvas import HEAD_CLASSES, PAD, TORSO_CLASSES, extend, to_canvas
+from core.people.geometry import HeadMesh, Pose, unproject
 from core.people.hull import HullShape, Oval, build_hull
 from core.people.openings import LAYER_EYES, LAYER_TEETH, cavity, continue_colours, made_texture, polygon_mask, sheet, teeth_strip
 from core.people.person import Person, Torso
 from core.people.surface import FaceMotion, boundary_loops, face_surface
+from core.people.torso import complete_torso
 
 TOOTHY = 0.035
 """Opening of the mouth in 3DMM units from which on the photograph's own teeth are used."""
@@ -36,11 +37,13 @@ class StillLayers:
     """What stands behind the head.
 
     Attributes:
+        head_image: colours of the head alone.
         torso_image: neck and clothes with the part behind the head filled in.
         torso_mask: their soft mask.
         background: clean plate.
     """
 
+    head_image: UInt8[np.ndarray, "s s 3"]
     torso_image: UInt8[np.ndarray, "s s 3"]
     torso_mask: Float[np.ndarray, "s s"]
     background: UInt8[np.ndarray, "s s 3"]
@@ -132,15 +135,27 @@ def check(fit: Fit, labels: UInt8[np.ndarray, "s s"], name: str) -> None:
 def assemble(image: np.ndarray, name: str, fit: Fit, labels: np.ndarray, head_alpha: np.ndarray, layers: object) -> Person:
     """Build all meshes and textures of a person from a fitted and segmented photograph."""
     face, loops = face_and_loops()
-    crown = project(fit.pose.apply(fit.motion.measured[10:11] + [0.0, 0.55, -0.5]))[0, 1]
-    picture, classes, alpha = extend(image, labels, head_alpha, float(crown))
+    picture, classes, alpha = extend(layers.head_image, labels, head_alpha)
     inside = polygon_mask(to_canvas(fit.xy[loops["oval"]]), picture.shape[0])
     alpha = np.where(inside, 1.0, alpha).astype(np.float32)
     solid, fringe = _meshes(fit, alpha, inside)
     textures, classes = _textures(picture, fit, classes, alpha, inside)
-    torso = Torso(layers.torso_image, layers.torso_mask.astype(np.float32), _torso_classes(labels, layers.torso_mask), np.array(_TORSO_PIVOT))
+    torso_image, torso_mask = complete_torso(layers.torso_image, layers.torso_mask, labels, fit.xy)
+    torso = Torso(torso_image, torso_mask, _torso_classes(labels), np.array(_TORSO_PIVOT))
+    torso_input = (layers.torso_image * layers.torso_mask[..., None] + 0.5).astype(np.uint8)
     return Person(
-        name, fit.coeffs, fit.motion, face.keypoints68.numpy(), solid, fringe, textures, classes, torso, layers.background, photograph=image
+        name,
+        fit.coeffs,
+        fit.motion,
+        face.keypoints68.numpy(),
+        solid,
+        fringe,
+        textures,
+        classes,
+        torso,
+        torso_input,
+        layers.background,
+        photograph=image,
     )
 
 
@@ -167,8 +182,8 @@ def mouth(measured: np.ndarray, loop: np.ndarray, pose: Pose) -> list[HeadMesh]:
     if opening > TOOTHY:
         parts.append(sheet(measured[loop], pose, LAYER_TEETH, 0.06, (0.08, 0.004, 0.02)))
     else:
-        parts.append(teeth_strip(upper - back, 0.42 * max(width, 0.45), 0.12, -0.028, (0.01, 0.24), None))
-    parts.append(teeth_strip(lower - back * 1.5, 0.38 * max(width, 0.45), 0.012, -0.12, (0.26, 0.49), (14, 1.0)))
+        parts.append(teeth_strip(upper - back, 0.42 * max(width, 0.45), 0.12, -0.06, (0.01, 0.24), None))
+    parts.append(teeth_strip(lower - back * 1.5, 0.38 * max(width, 0.45), 0.03, -0.12, (0.26, 0.49), (14, 1.0)))
     return parts
 
 
@@ -177,9 +192,7 @@ def _textures(image: np.ndarray, fit: Fit, labels: np.ndarray, alpha: np.ndarray
     _, loops = face_and_loops()
     side, xy = image.shape[0], to_canvas(fit.xy)
     sure = binary_erosion(alpha > 0.97, iterations=2, border_value=1)
-    front = continue_colours(image, sure, 1.5)
-    soft = alpha > 0.97
-    front = np.where(soft[..., None], image, front)
+    front = continue_colours(image, alpha > 0.3, 1.5)
     head = np.isin(labels, HEAD_CLASSES)
     front_classes = _nearest(labels, head & (alpha > 0.5))
     unit = side / (1 + 2 * PAD) * FIT_FOCAL / fit.distance.mean()
@@ -189,6 +202,12 @@ def _textures(image: np.ndarray, fit: Fit, labels: np.ndarray, alpha: np.ndarray
     gap = polygon_mask(xy[loops["mouth"]], side)
     teeth_texture = continue_colours(image, gap if gap.sum() > 20 else inside, 1.5)
     outside = sure & ~binary_dilation(inside, iterations=int(0.06 * unit))
+    ears = xy[[234, 454], 1].mean() * side
+    hair = outside & ((labels == 1) | (np.arange(side)[:, None] > ears))
+    if (
+        hair[: int(ears)].sum() > 0.15 * outside[: int(ears)].sum()
+    ):  # the back of the head is hairy unless there is hardly any hair in front
+        outside = hair
     back = continue_colours(image, outside if outside.sum() > 100 else sure, 6.0)
     back_classes = _nearest(labels, head & outside) if (head & outside).any() else np.full_like(labels, 1)
     enamel = _enamel(image, gap, inside, fit)
@@ -218,9 +237,9 @@ def _enamel(image: np.ndarray, gap: np.ndarray, inside: np.ndarray, fit: Fit) ->
     return np.maximum(best, 0.7 * made)
 
 
-def _torso_classes(labels: np.ndarray, mask: np.ndarray) -> np.ndarray:
+def _torso_classes(labels: np.ndarray) -> np.ndarray:
     """2 or 4 for every pixel, continued where the head hides the torso."""
-    known = np.isin(labels, (2, 4))
+    known = np.isin(labels, TORSO_CLASSES)
     return _nearest(labels, known) if known.any() else np.full_like(labels, 4)
 
 

@@ -15,12 +15,11 @@ NAMED: tuple[str, ...] = get_args(Named)
 NECK = np.array([0.0, -0.95, -0.45])
 """Canonical point that heads turn about."""
 MAX_PITCH, MAX_YAW, MAX_ROLL = np.radians([20.0, 35.0, 15.0])
+MAX_TURN = np.radians(34.0)
 Code = Float[np.ndarray, "64"]
 
 
-def turn_about_neck(
-    base: FaceCoeffs, euler: Float[np.ndarray, "3"], shift: Float[np.ndarray, "3"] | None = None
-) -> Float[np.ndarray, "3"]:
+def turn_about_neck(base: FaceCoeffs, euler: Float[np.ndarray, "3"], shift: Float[np.ndarray, "3"] | None = None) -> Float[np.ndarray, "3"]:
     """Translation that keeps the foot of the neck where ``base`` has it (plus ``shift``, 3DMM units) while the head turns to ``euler``."""
     before = rotation_from_euler(base.euler[:1].double())[0].numpy()
     after = rotation_from_euler(torch.as_tensor(np.asarray(euler, np.float64))[None])[0].numpy()
@@ -39,6 +38,8 @@ def sample_pose(base: FaceCoeffs, rng: np.random.Generator) -> tuple[Float[np.nd
     euler = np.clip(rng.normal(size=3) * spread, -limits, limits)
     if rng.random() < 0.3:  # the sides are rare in a normal distribution and hard to learn
         euler[1] = rng.uniform(-MAX_YAW, MAX_YAW)
+    own = float(base.euler[0, 1])
+    euler[1] = np.clip(euler[1], own - MAX_TURN, own + MAX_TURN)  # a photograph knows nothing of its far side
     shift = np.clip(rng.normal(size=3), -2, 2) * np.array([0.08, 0.06, 0.55])
     return euler.astype(np.float32), turn_about_neck(base, euler, shift)
 

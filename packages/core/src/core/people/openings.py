@@ -1,8 +1,11 @@
 """What lies behind the lids and the lips: eyes, the mouth cavity and teeth.
 
-Eyes and visible teeth are sheets just behind the face that wear the photograph; each reaches beyond its opening, where its texture is continued,
-so that nothing empty shows when the opening widens or is seen from the side. The cavity is a dark funnel that hangs on the inner lips.
+Eyes and visible teeth are sheets just behind the face that wear the photograph; each reaches beyond its opening, where its texture is
+continued, so that nothing empty shows when the opening widens or is seen from the side. The cavity is a dark funnel that hangs on the
+inner lips.
 """
+
+from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
@@ -25,19 +28,25 @@ def polygon_mask(xy: Float[np.ndarray, "n 2"], side: int) -> Bool[np.ndarray, "s
 
 def continue_colours(image: UInt8[np.ndarray, "h w c"], known: Bool[np.ndarray, "h w"], blur: float = 2.0) -> UInt8[np.ndarray, "h w c"]:
     """Outside ``known`` take the nearest known colour, smoothed the more the farther."""
+    import cv2
+
     away, (row, column) = distance_transform_edt(~known, return_indices=True)
     filled = image[row, column]
-    smooth = gaussian_filter(filled.astype(np.float32), (blur, blur, 0))
-    share = np.clip(away / (2 * blur), 0, 1)[..., None]
+    smooth = cv2.GaussianBlur(filled, (0, 0), blur)
+    share = np.clip(away / (2 * blur), 0, 1).astype(np.float32)[..., None]
     return np.where(known[..., None], image, filled * (1 - share) + smooth * share).astype(np.uint8)
 
 
-def _depth_over(contour: Float[np.ndarray, "n 2"], distance: Float[np.ndarray, " n"], xy: Float[np.ndarray, "m 2"]) -> Float[np.ndarray, " m"]:
+def _depth_over(
+    contour: Float[np.ndarray, "n 2"], distance: Float[np.ndarray, " n"], xy: Float[np.ndarray, "m 2"]
+) -> Float[np.ndarray, " m"]:
     """Distance over the opening, as a least-squares surface (plane, and bent sideways) of its contour."""
     centre, size = contour.mean(0), np.ptp(contour[:, 0])
+
     def terms(points: np.ndarray) -> np.ndarray:
         q = np.clip((points - centre) / size, -0.7, 0.7)
         return np.stack([np.ones(len(q)), q[:, 0], q[:, 1] * 0.3, q[:, 0] ** 2], 1)
+
     a = terms(contour)
     solution = np.linalg.solve(a.T @ a + 1e-3 * np.eye(4), a.T @ (distance - distance.mean()))
     return terms(xy) @ solution + distance.mean()
@@ -71,7 +80,14 @@ def sheet(
     a = (np.arange(9)[:, None] * cells + np.arange(cells - 1)).reshape(-1)
     triangles = np.concatenate([np.stack([a, a + cells, a + 1], 1), np.stack([a + 1, a + cells, a + cells + 1], 1)])
     n = len(points)
-    return HeadMesh(pose.remove(points), np.zeros((n, 3), int), np.zeros((n, 3)), projective_uvw(points), triangles, np.full(len(triangles), layer, np.uint8))
+    return HeadMesh(
+        pose.remove(points),
+        np.zeros((n, 3), int),
+        np.zeros((n, 3)),
+        projective_uvw(points),
+        triangles,
+        np.full(len(triangles), layer, np.uint8),
+    )
 
 
 def _envelope(contour: np.ndarray, x: np.ndarray, middle: np.ndarray, sign: int) -> np.ndarray:
@@ -120,7 +136,8 @@ def teeth_strip(
     Args:
         centre: canonical point between the front teeth.
         half_width: 3DMM units.
-        top, bottom: y of the edges, relative to ``centre``.
+        top: y of the upper edge, relative to ``centre``.
+        bottom: y of the lower edge.
         v: rows of the made texture at the top and at the bottom.
         follow: model vertex that it moves with and how much, or None for the skull.
     """
@@ -140,23 +157,28 @@ def teeth_strip(
 
 def made_texture(side: int, enamel: Float[np.ndarray, "3"]) -> UInt8[np.ndarray, "s s 3"]:
     """Upper teeth (v 0..0.25), lower teeth (0.25..0.5) and the cavity's colours from lips to throat (0.5..1)."""
+    return np.clip(_made_reflectance(side) * enamel.astype(np.float32), 0, 255).astype(np.uint8)
+
+
+@lru_cache(maxsize=2)
+def _made_reflectance(side: int) -> np.ndarray:
+    """``made_texture`` relative to clean enamel."""
     image = np.zeros((side, side, 3), np.float32)
     u, v = np.meshgrid((np.arange(side) + 0.5) / side, (np.arange(side) + 0.5) / side)
     widths = np.cumsum([0, 0.6, 0.7, 0.8, 0.75, 1.0, 1.0, 0.75, 0.8, 0.7, 0.6])
-    for low, gum_first in ((0.0, True), (0.25, False)):
-        row = np.clip((v - low) / 0.25, 0, 1)
+    position = np.clip((u - 0.04) / 0.9, 0, 1) * widths[-1]
+    tooth = np.clip(np.searchsorted(widths, position, side="right") - 1, 0, 9)
+    across = (position - widths[tooth]) / np.diff(widths)[tooth]
+    edge = np.minimum(across, 1 - across)
+    shade = (0.72 + 0.28 * np.clip(edge / 0.14, 0, 1) ** 0.7) * (1 - 0.45 * np.abs((u - 0.49) / 0.45) ** 2)
+    for low, upper in ((0.0, True), (0.25, False)):
         inside = (v >= low) & (v < low + 0.25)
-        position = np.clip((u - 0.04) / 0.9, 0, 1) * widths[-1]
-        tooth = np.clip(np.searchsorted(widths, position, side="right") - 1, 0, 9)
-        across = (position - widths[tooth]) / np.diff(widths)[tooth]
-        edge = np.minimum(across, 1 - across)
-        shade = 0.72 + 0.28 * np.clip(edge / 0.14, 0, 1) ** 0.7
-        shade *= 1 - 0.45 * np.abs((u - 0.49) / 0.45) ** 2
-        root = row if not gum_first else 1 - row  # 1 at the gum
+        row = np.clip((v - low) / 0.25, 0, 1)
+        root = 1 - row if upper else row  # 1 at the gum
         gum = np.clip((root - 0.72 - 0.1 * (edge < 0.12)) / 0.08, 0, 1)[..., None]
-        colour = enamel * shade[..., None] * (0.94 if gum_first else 0.8)
-        image[inside] = (colour * (1 - gum) + gum * enamel * [0.62, 0.3, 0.3] * shade[..., None])[inside]
+        tone = (0.94 if upper else 0.8) * (1 - gum) + gum * np.array([0.62, 0.3, 0.3])
+        image[inside] = (tone * shade[..., None])[inside]
     deep = np.clip((v - 0.52) / 0.4, 0, 1)[..., None]
-    throat = enamel * ([0.5, 0.22, 0.21] * (1 - deep) ** 2 + np.array([0.14, 0.05, 0.05]) * (1 - (1 - deep) ** 2))
+    throat = np.array([0.5, 0.22, 0.21]) * (1 - deep) ** 2 + np.array([0.14, 0.05, 0.05]) * (1 - (1 - deep) ** 2)
     image[v >= 0.5] = throat[v >= 0.5]
-    return np.clip(image, 0, 255).astype(np.uint8)
+    return image

@@ -65,6 +65,11 @@ class Look:
         )  # fmt: skip
 
 
+def tidy(image: Float[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
+    """Round to bytes."""
+    return np.clip(image + 0.5, 0, 255).astype(np.uint8)
+
+
 @dataclass(frozen=True)
 class Portrait:
     """A painted picture with its own segmentation.
@@ -73,6 +78,7 @@ class Portrait:
         image: composite.
         labels: 0 background, 1 hair, 2 neck, 3 face, 4 clothes.
         head_alpha: soft mask of hair and face.
+        head: colours of the head alone.
         torso, torso_alpha: neck and clothes, complete behind the head.
         background: the plate.
     """
@@ -80,6 +86,7 @@ class Portrait:
     image: UInt8[np.ndarray, "s s 3"]
     labels: UInt8[np.ndarray, "s s"]
     head_alpha: Float[np.ndarray, "s s"]
+    head: UInt8[np.ndarray, "s s 3"]
     torso: UInt8[np.ndarray, "s s 3"]
     torso_alpha: Float[np.ndarray, "s s"]
     background: UInt8[np.ndarray, "s s 3"]
@@ -88,7 +95,7 @@ class Portrait:
 class _Brush:
     """Antialiased masks of shapes given in photograph coordinates."""
 
-    def __init__(self, side: int):
+    def __init__(self, side: int) -> None:
         self.side = side
 
     def polygon(self, xy: np.ndarray, blur: float = 0.0) -> np.ndarray:
@@ -102,7 +109,9 @@ class _Brush:
 
     def line(self, xy: np.ndarray, width: float, blur: float = 0.0) -> np.ndarray:
         """Soft mask of an open line."""
-        return self._mask(lambda draw, big: draw.line([tuple(p) for p in (xy * big).tolist()], fill=255, width=max(1, round(width * big))), blur)
+        return self._mask(
+            lambda draw, big: draw.line([tuple(p) for p in (xy * big).tolist()], fill=255, width=max(1, round(width * big))), blur
+        )
 
     def _mask(self, action: object, blur: float) -> np.ndarray:
         big = self.side * _SCALE
@@ -141,25 +150,31 @@ def paint(
     labels[(torso_alpha > 0.5) & (clothes > 0.5)] = 4
     labels[head_alpha > 0.5] = 3
     labels[(head_alpha > 0.5) & (hair > 0.5)] = 1
-    tidy = lambda x: np.clip(x + 0.5, 0, 255).astype(np.uint8)  # noqa: E731
-    return Portrait(tidy(image), labels, head_alpha, tidy(torso), torso_alpha, tidy(background))
+    return Portrait(tidy(image), labels, head_alpha, tidy(head), tidy(torso), torso_alpha, tidy(background))
 
 
 def _torso(brush: _Brush, xy: np.ndarray, look: Look, background: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     width, chin = np.ptp(xy[:, 0]), xy[152]
     tall = chin[1] - xy[10, 1]
     neck = brush.polygon(
-        np.array([chin + [s * 0.36 * width, dy * tall] for s, dy in ((-1, -0.35), (1, -0.35), (1.05, 0.3), (1.5, 0.6), (-1.5, 0.6), (-1.05, 0.3))])
+        np.array(
+            [
+                np.add(chin, (s * 0.36 * width, dy * tall))
+                for s, dy in ((-1, -0.35), (1, -0.35), (1.05, 0.3), (1.5, 0.6), (-1.5, 0.6), (-1.05, 0.3))
+            ]
+        )
     )
     t = np.linspace(0, np.pi, 40)
     shoulders = chin + np.stack([-np.cos(t) * 1.35 * width, (0.85 - 0.62 * np.sin(t) ** 0.7) * tall], 1)
-    cloth = brush.polygon(np.concatenate([shoulders, [chin + [1.5 * width, 3 * tall], chin + [-1.5 * width, 3 * tall]]]))
+    cloth = brush.polygon(np.concatenate([shoulders, [np.add(chin, (1.5 * width, 3 * tall)), np.add(chin, (-1.5 * width, 3 * tall))]]))
     collar = brush.polygon(chin + np.array([[-0.42 * width, 0.2 * tall], [0.42 * width, 0.2 * tall], [0, 1.1 * tall]]))
     skin_v = brush.polygon(chin + np.array([[-0.33 * width, 0.1 * tall], [0.33 * width, 0.1 * tall], [0, 0.55 * tall]]), 0.002)
     side = brush.side
     shade = 0.72 + 0.2 * np.clip((np.arange(side) / side - chin[1]) / 0.25, 0, 1)[:, None, None]
     torso = _over(np.array(background), neck, look.skin * shade)
-    folds = gaussian_filter(np.random.default_rng(int(look.cloth.sum() * 1000)).normal(size=(side, side)), (side / 20, side / 60)) * side / 8
+    folds = (
+        gaussian_filter(np.random.default_rng(int(look.cloth.sum() * 1000)).normal(size=(side, side)), (side / 20, side / 60)) * side / 8
+    )
     torso = _over(torso, cloth, look.cloth * (0.95 + 0.1 * np.clip(folds, -1, 1))[..., None])
     torso = _over(torso, cloth * collar, look.shirt)
     torso = _over(torso, cloth * skin_v, look.skin * shade)
@@ -178,7 +193,7 @@ def _head(
     skull = np.maximum(brush.ellipse(crown, (0.53 * width, 0.56 * tall)), brush.polygon(centre + (oval - centre) * [1.04, 1.004]))
     ears = np.zeros_like(skull)
     for tip, sign in ((xy[234], -1), (xy[454], 1)):
-        ears = np.maximum(ears, brush.ellipse(tip + [sign * 0.035 * width, -0.02 * tall], (0.055 * width, 0.15 * tall)))
+        ears = np.maximum(ears, brush.ellipse(np.add(tip, (sign * 0.035 * width, -0.02 * tall)), (0.055 * width, 0.15 * tall)))
     x, y = (np.arange(side) + 0.5) / side, ((np.arange(side) + 0.5) / side)[:, None]
     roundness = 1 - 0.35 * np.clip(np.abs(x - centre[0]) / (0.6 * width), 0, 1.2) ** 2.5
     skin = look.skin * (light * roundness)[..., None]
@@ -189,7 +204,13 @@ def _head(
         outer = brush.ellipse(crown - [0, 0.04 * tall], ((0.54 + look.volume) * width, (0.6 + 0.8 * look.volume) * tall))
         bottom = top[1] + look.length * 1.15 * tall + 0.02 * np.sin(x * 60)
         sides = brush.polygon(
-            np.stack([crown[0] + np.array([-1, 1, 1.1, -1.1]) * (0.53 + look.volume) * width, [crown[1], crown[1], bottom.mean(), bottom.mean()]], 1)
+            np.stack(
+                [
+                    crown[0] + np.array([-1, 1, 1.1, -1.1]) * (0.53 + look.volume) * width,
+                    [crown[1], crown[1], bottom.mean(), bottom.mean()],
+                ],
+                1,
+            )
         )
         outer = np.maximum(outer, sides) * np.clip((bottom - y) / 0.02, 0, 1)
         line = top[1] + (0.02 + 0.24 * look.fringe * np.abs((x - centre[0]) / width - 0.3 * look.part) ** 0.5) * tall
@@ -204,7 +225,9 @@ def _head(
     return head, np.clip(alpha, 0, 1).astype(np.float32), hair
 
 
-def _features(brush: _Brush, head: np.ndarray, xy: np.ndarray, loops: dict[str, np.ndarray], look: Look, rng: np.random.Generator) -> np.ndarray:
+def _features(
+    brush: _Brush, head: np.ndarray, xy: np.ndarray, loops: dict[str, np.ndarray], look: Look, rng: np.random.Generator
+) -> np.ndarray:
     """Beard, cheeks, brows, nostrils, lips, eyes and glasses."""
     side, unit = brush.side, float(np.linalg.norm(xy[33] - xy[263]))
     for cheek in (50, 280):
@@ -222,7 +245,10 @@ def _features(brush: _Brush, head: np.ndarray, xy: np.ndarray, loops: dict[str, 
     head = _over(head, 0.85 * lips, look.lips)
     inner = xy[list(LIPS_INNER)]
     head = _over(head, 0.8 * brush.line(np.concatenate([inner[:11]]), 0.012 * unit, 0.004 * unit), look.lips * 0.4)
-    for name, upper in (("right_eye", (33, 246, 161, 160, 159, 158, 157, 173, 133)), ("left_eye", (263, 466, 388, 387, 386, 385, 384, 398, 362))):
+    for name, upper in (
+        ("right_eye", (33, 246, 161, 160, 159, 158, 157, 173, 133)),
+        ("left_eye", (263, 466, 388, 387, 386, 385, 384, 398, 362)),
+    ):
         ring = xy[loops[name]]
         middle = (ring.min(0) + ring.max(0)) / 2
         hole = brush.polygon(ring)
@@ -232,12 +258,16 @@ def _features(brush: _Brush, head: np.ndarray, xy: np.ndarray, loops: dict[str, 
         eye = _over(eye, brush.ellipse(middle, (radius, radius), 0.004 * unit), look.iris * 0.7)
         eye = _over(eye, brush.ellipse(middle, (0.78 * radius, 0.78 * radius), 0.006 * unit), look.iris * 1.15)
         eye = _over(eye, brush.ellipse(middle, (0.42 * radius, 0.42 * radius)), np.array([12.0, 10, 10]))
-        eye = _over(eye, 0.9 * brush.ellipse(middle + [-0.3 * radius, -0.35 * radius], (0.16 * radius, 0.16 * radius)), np.array([250.0, 250, 250]))
+        eye = _over(
+            eye,
+            0.9 * brush.ellipse(np.add(middle, (-0.3 * radius, -0.35 * radius)), (0.16 * radius, 0.16 * radius)),
+            np.array([250.0, 250, 250]),
+        )
         head = _over(head, hole, eye)
         head = _over(head, 0.85 * brush.line(xy[list(upper)], 0.014 * unit, 0.004 * unit), look.hair * 0.35)
         if look.glasses:
-            outline = brush.ellipse(middle + [0, 0.03 * unit], (0.25 * unit, 0.19 * unit))
-            hollow = brush.ellipse(middle + [0, 0.03 * unit], (0.232 * unit, 0.172 * unit))
+            outline = brush.ellipse(np.add(middle, (0, 0.03 * unit)), (0.25 * unit, 0.19 * unit))
+            hollow = brush.ellipse(np.add(middle, (0, 0.03 * unit)), (0.232 * unit, 0.172 * unit))
             head = _over(head, np.clip(outline - hollow, 0, 1), np.array([35.0, 30, 30]))
     if look.glasses:
         head = _over(head, brush.line(xy[[193, 417]], 0.02 * unit), np.array([35.0, 30, 30]))

@@ -4,12 +4,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Float, UInt8
 
 from core.camera import FIT_FOCAL, Camera
 from core.face.coeffs import FaceCoeffs
-from core.people.geometry import HeadMesh, Pose, clip_distance, project, to_clip
-from core.people.shading import NO_LABEL, shade
+from core.people.geometry import HeadMesh, Pose, project, to_clip
 from core.people.surface import FaceMotion
 
 
@@ -41,9 +40,10 @@ class Person:
         keypoints: model vertices of the 68 key points.
         solid: opaque meshes of the head.
         fringe: soft mesh of hair ends and outlines.
-        textures: (n, s, s, 4) RGBA.
-        classes: (n, s, s) segmentation labels of the textures.
+        textures: (n, c, c, 4) RGBA.
+        classes: (n, c, c) segmentation labels of the textures.
         torso: flat layer.
+        torso_input: torso over black as ``core.data.layers`` inpaints it from the source view: what networks are given.
         background: uint8 RGB.
         photograph: the source view itself, where there is one.
     """
@@ -54,9 +54,10 @@ class Person:
     keypoints: np.ndarray
     solid: HeadMesh
     fringe: HeadMesh
-    textures: UInt8[np.ndarray, "n s s 4"]
-    classes: UInt8[np.ndarray, "n s s"]
+    textures: UInt8[np.ndarray, "n c c 4"]
+    classes: UInt8[np.ndarray, "n c c"]
     torso: Torso
+    torso_input: UInt8[np.ndarray, "s s 3"]
     background: UInt8[np.ndarray, "s s 3"]
     photograph: UInt8[np.ndarray, "s s 3"] | None = field(default=None, repr=False)
 
@@ -120,13 +121,15 @@ def _fragments(mesh: HeadMesh, posed: np.ndarray, window: tuple[int, int, int, i
     from core.raster.numba_backend import rasterize_arrays
 
     left, top, width, height = window
-    clip = to_clip(posed).astype(np.float64)
+    clip = to_clip(posed)
     clip[:, 0] = clip[:, 0] * size / width + clip[:, 3] * ((size - 2 * left) / width - 1)
     clip[:, 1] = clip[:, 1] * size / height + clip[:, 3] * ((size - 2 * top) / height - 1)
-    return rasterize_arrays(clip.astype(np.float32), mesh.triangles, height * step, width * step)
+    return rasterize_arrays(clip, mesh.triangles, height * step, width * step)
 
 
 def _render_head(person: Person, motion: np.ndarray, pose: Pose, size: int, step: int) -> _Head:
+    from core.people.shading import NO_LABEL, shade
+
     solid, fringe = pose.apply(person.solid.moved(motion)), pose.apply(person.fringe.moved(motion))
     window = _window(np.concatenate([solid, fringe]), size)
     left, top, width, height = window
@@ -134,11 +137,22 @@ def _render_head(person: Person, motion: np.ndarray, pose: Pose, size: int, step
     depth, labels = np.zeros((height, width), np.float32), np.full((height, width), NO_LABEL, np.uint8)
     parts = [(mesh.triangles, mesh.uvw, mesh.layer) for mesh in (person.solid, person.fringe)]
     shade(
-        _fragments(person.solid, solid, window, size, step), _fragments(person.fringe, fringe, window, size, step),
-        parts[0], parts[1], person.textures, person.classes, step, colour, alpha, depth, labels,
+        _fragments(person.solid, solid, window, size, step),
+        _fragments(person.fringe, fringe, window, size, step),
+        parts[0],
+        parts[1],
+        person.textures,
+        person.classes,
+        step,
+        colour,
+        alpha,
+        depth,
+        labels,
     )
     whole = _Head(
-        np.zeros((size, size, 3), np.float32), np.zeros((size, size), np.float32), np.zeros((size, size), np.float32),
+        np.zeros((size, size, 3), np.float32),
+        np.zeros((size, size), np.float32),
+        np.zeros((size, size), np.float32),
         np.full((size, size), NO_LABEL, np.uint8),
     )
     rows, columns = slice(top, top + height), slice(left, left + width)
@@ -157,14 +171,24 @@ def _render_torso(person: Person, pose: Pose, size: int) -> tuple[np.ndarray, np
     start, end = project(before)[0] * side - 0.5, project(after)[0] * size - 0.5
     zoom = scale * size / side
     matrix = np.array([[zoom, 0, end[0] - zoom * start[0]], [0, zoom, end[1] - zoom * start[1]]])
-    layer = np.concatenate([person.torso.image * person.torso.alpha[..., None], person.torso.alpha[..., None] * 255], 2).astype(np.float32)
+    layer = np.concatenate([person.torso.image, np.full_like(person.torso.image[..., :1], 255)], 2) * person.torso.alpha[..., None]
     warped = cv2.warpAffine(layer, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
     classes = cv2.warpAffine(person.torso.classes, matrix, (size, size), flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_REFLECT_101)
     return warped[..., :3], warped[..., 3] / 255, classes
 
 
+def quantise(image: Float[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
+    """Round to bytes."""
+    return np.clip(image + 0.5, 0, 255).astype(np.uint8)
+
+
 def render(
-    person: Person, exp: Float[np.ndarray, "64"], euler: Float[np.ndarray, "3"], trans: Float[np.ndarray, "3"], size: int = 512, step: int = 2
+    person: Person,
+    exp: Float[np.ndarray, "64"],
+    euler: Float[np.ndarray, "3"],
+    trans: Float[np.ndarray, "3"],
+    size: int = 512,
+    step: int = 2,
 ) -> PersonFrame:
     """Show a person.
 
@@ -184,15 +208,25 @@ def render(
     torso, torso_alpha, torso_classes = _render_torso(person, pose, size)
     clear = 1 - head.alpha
     torso, torso_alpha = torso * clear[..., None], torso_alpha * clear
-    plate = person.background if person.background.shape[0] == size else cv2.resize(person.background, (size, size), interpolation=cv2.INTER_AREA)
+    plate = (
+        person.background
+        if person.background.shape[0] == size
+        else cv2.resize(person.background, (size, size), interpolation=cv2.INTER_AREA)
+    )
     image = head.colour + torso + plate * (clear - torso_alpha)[..., None]
     labels = np.where(head.alpha >= 0.5, head.labels, np.where(torso_alpha >= 0.5 * np.maximum(clear, 1e-6), torso_classes, 0))
-    quantise = lambda x: np.clip(x + 0.5, 0, 255).astype(np.uint8)  # noqa: E731
     code, angles, shift = (torch.as_tensor(np.asarray(x, np.float32))[None] for x in (exp, euler, trans))
     keypoints = project(pose.apply(person.motion.model(exp)[person.keypoints])) * 2 - 1
     return PersonFrame(
-        quantise(image), quantise(head.colour), head.alpha, quantise(torso), torso_alpha, labels.astype(np.uint8), head.depth * (head.alpha >= 0.5),
-        replace(person.coeffs, exp=code, euler=angles, trans=shift), Camera.from_pose(angles, shift, FIT_FOCAL),
+        quantise(image),
+        quantise(head.colour),
+        head.alpha,
+        quantise(torso),
+        torso_alpha,
+        labels.astype(np.uint8),
+        head.depth * (head.alpha >= 0.5),
+        replace(person.coeffs, exp=code, euler=angles, trans=shift),
+        Camera.from_pose(angles, shift, FIT_FOCAL),
         np.concatenate([keypoints, np.zeros((68, 1))], 1).astype(np.float32),
     )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from scipy.ndimage import gaussian_filter
 
 from core.camera import FIT_DISTANCE
@@ -70,7 +70,7 @@ def make_person(seed: int, size: int = 512) -> Person:
     _, loops = face_and_loops()
     light = np.array([rng.normal() * 0.6, rng.uniform(0.2, 0.8), 1.0])
     portrait = paint(fit, loops, look, face_light(fit, size, light), size, rng)
-    layers = StillLayers(portrait.torso, portrait.torso_alpha, portrait.background)
+    layers = StillLayers(portrait.head, portrait.torso, portrait.torso_alpha, portrait.background)
     return assemble(portrait.image, f"seed{seed:06d}", fit, portrait.labels, portrait.head_alpha, layers)
 
 

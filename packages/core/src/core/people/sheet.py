@@ -8,8 +8,8 @@ from jaxtyping import UInt8
 from core.people.motion import NAMED, named, turn_about_neck
 from core.people.person import Person, render, render_source
 
-YAWS = (-35, -20, 20, 35)
-PITCHES = (-15, 15)
+YAWS = (-35.0, -20.0, 20.0, 35.0)
+PITCHES = (-15.0, 15.0)
 
 
 def person_row(person: Person, size: int) -> list[UInt8[np.ndarray, "s s 3"]]:
@@ -21,11 +21,11 @@ def person_row(person: Person, size: int) -> list[UInt8[np.ndarray, "s s 3"]]:
         angles = np.array([np.radians(pitch), np.radians(yaw), euler[2]], np.float32)
         return render(person, code, angles, turn_about_neck(base, angles), size).image
 
-    pitch, yaw = np.degrees(euler[:2])
+    pitch, yaw = np.degrees(euler[:2]).tolist()
     row = [render_source(person, size).image]
     row += [view(own, pitch, turn) for turn in YAWS]
     row += [view(own, turn, yaw) for turn in PITCHES]
-    return row + [view(named(person, kind), pitch, yaw + turn) for kind, turn in zip(NAMED, (0, 15, -15, 10, 0), strict=True)]
+    return row + [view(named(person, kind), pitch, yaw + turn) for kind, turn in zip(NAMED, (0.0, 15.0, -15.0, 10.0, 0.0), strict=True)]
 
 
 def contact_sheet(people: Sequence[Person], size: int = 256) -> UInt8[np.ndarray, "h w 3"]:

@@ -32,7 +32,7 @@ def subdivide(triangles: Int[np.ndarray, "f 3"], count: int, times: int) -> tupl
     """Split every triangle in four, ``times`` times.
 
     Returns:
-        anchors (v, 3) and weights (v, 3) of the new vertices in the old ones, and the triangles. The first ``count`` vertices are the old ones.
+        anchors (v, 3) and weights (v, 3) of the new vertices in the old ones, and the triangles; the old vertices come first.
     """
     weight = np.eye(count)
     for _ in range(times):
@@ -92,10 +92,16 @@ class FaceMotion:
     def _meet(self, motion: np.ndarray, pairs: tuple[tuple[int, ...], tuple[int, ...]], upper_share: float) -> None:
         """Fit and photograph differ by a residual opening: fade it out as the model closes, and never let the edges cross."""
         up, low = (np.array(side) for side in pairs)
-        gap = lambda points: points[up, 1] - points[low, 1]  # noqa: E731
+
+        def gap(points: np.ndarray) -> np.ndarray:
+            return points[up, 1] - points[low, 1]
+
+        def share(opening: np.ndarray) -> np.ndarray:
+            return np.clip(np.maximum(opening, 0) / np.maximum(before, 0.02), 0, 1)
+
         before, after, seen = gap(self.fitted), gap(self.fitted + motion), gap(self.measured)
         residual = seen - before
-        fade = np.clip(np.maximum(after, 0) / np.maximum(before, 0.02), 0, 1) - np.clip(np.maximum(before, 0) / np.maximum(before, 0.02), 0, 1)
+        fade = share(after) - share(before)
         wanted = np.maximum(seen + (after - before) + residual * fade, np.minimum(seen, 0))
         change = wanted - gap(self.measured + motion)
         motion[up, 1] += upper_share * change

@@ -1,0 +1,179 @@
+"""Made people: labels agree with each other and with an independent calculation."""
+
+from functools import lru_cache
+
+import numpy as np
+import pytest
+import torch
+from core.camera import FIT_FOCAL, Camera
+from core.face.model import FaceModel, pose_points, project
+from core.people.augment import Grade, grade
+from core.people.geometry import Pose
+from core.people.motion import MAX_PITCH, MAX_YAW, named, neighbours, sample_expression, sample_pose, turn_about_neck
+from core.people.person import Person, render, render_source
+from core.people.procedural import make_person
+
+SIZE = 256
+
+
+@lru_cache(maxsize=2)
+def person(seed: int = 1) -> Person:
+    return make_person(seed, SIZE)
+
+
+def own(who: Person) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return who.coeffs.exp[0].numpy(), who.coeffs.euler[0].numpy(), who.coeffs.trans[0].numpy()
+
+
+def psnr(a: np.ndarray, b: np.ndarray) -> float:
+    return float(10 * np.log10(255**2 / np.mean((a.astype(float) - b) ** 2)))
+
+
+def test_source_view_shows_the_picture():
+    who = person()
+    assert psnr(render(who, *own(who), size=SIZE).image, who.photograph) >= 30
+    assert np.array_equal(render_source(who, SIZE).image, who.photograph)
+
+
+def test_masks_sum_to_one_and_layers_make_the_image():
+    who = person()
+    euler = np.float32([0.1, 0.4, -0.05])
+    frame = render(who, named(who, "open"), euler, turn_about_neck(who.coeffs, euler), SIZE)
+    for mask in (frame.head_alpha, frame.torso_alpha, frame.background_alpha):
+        assert mask.min() > -1e-5
+        assert mask.max() < 1 + 1e-5
+    total = frame.head.astype(float) + frame.torso + who.background * frame.background_alpha[..., None]
+    assert np.abs(total - frame.image).max() <= 2
+    assert set(np.unique(frame.labels)) <= set(range(6))
+    solid = frame.head_alpha > 0.99
+    assert np.isin(frame.labels[solid], (1, 3, 5)).all()
+    assert (frame.depth[solid] > 5).all()
+    assert (frame.depth[frame.head_alpha < 0.01] == 0).all()
+
+
+def test_depth_reprojects_into_another_view_with_the_same_colours():
+    who = person()
+    code = named(who, "smile")
+    poses = [np.float32([0, 0.1, 0]), np.float32([0.05, 0.3, 0.02])]
+    frames = [render(who, code, p, turn_about_neck(who.coeffs, p), SIZE) for p in poses]
+    cameras = [f.camera for f in frames]
+    rows, columns = np.nonzero(frames[0].head_alpha > 0.999)
+    label = cameras[0].label[0].double().numpy()
+    matrix, focal = label[:16].reshape(4, 4), label[16]
+    forward = frames[0].depth[rows, columns] * 0.27  # world units along the optical axis
+    local = (
+        np.stack([((columns + 0.5) / SIZE - 0.5) / focal, ((rows + 0.5) / SIZE - 0.5) / focal, np.ones(len(rows))], 1) * forward[:, None]
+    )
+    world = local @ matrix[:3, :3].T + matrix[:3, 3]
+    other = cameras[1].label[0].double().numpy()[:16].reshape(4, 4)
+    seen = (world - other[:3, 3]) @ other[:3, :3]
+    x, y = (seen[:, :2] / seen[:, 2:] * focal + 0.5).T * SIZE - 0.5
+    j, i = np.clip(np.round(x).astype(int), 0, SIZE - 1), np.clip(np.round(y).astype(int), 0, SIZE - 1)
+    visible = (np.abs(frames[1].depth[i, j] * 0.27 - seen[:, 2]) < 0.004) & (frames[1].head_alpha[i, j] > 0.999)
+    assert visible.mean() > 0.6
+    difference = np.abs(frames[0].image[rows, columns].astype(float) - frames[1].image[i, j])[visible]
+    assert np.median(difference) < 3
+    assert np.mean(difference) < 8
+
+
+def test_labels_agree_with_the_face_model():
+    who, face = person(), FaceModel.embedded()
+    euler = np.float32([0.05, -0.3, 0.1])
+    frame = render(who, named(who, "pursed"), euler, turn_about_neck(who.coeffs, euler), SIZE)
+    c = frame.coeffs
+    points = project(pose_points(face.keypoints(c.id, c.exp, 68), c.euler, c.trans))[0] * 2 - 1
+    assert np.abs(points.numpy() - frame.keypoints[:, :2]).max() < 1e-4
+    assert torch.allclose(frame.camera.label, Camera.from_pose(c.euler, c.trans, FIT_FOCAL).label)
+    nose = ((points[30] + 1) / 2 * SIZE).int().tolist()
+    assert frame.labels[nose[1], nose[0]] == 3
+
+
+def test_mouth_and_eyes_move():
+    who = person()
+    _, euler, trans = own(who)
+    image = {kind: render(who, named(who, kind), euler, trans, SIZE).image.astype(float) for kind in ("neutral", "open", "blink")}
+    measured = who.motion.measured
+    pose = Pose.from_euler(euler, trans)
+    closed, shut = who.motion(named(who, "open")), who.motion(named(who, "blink"))
+    assert (measured + closed)[13, 1] - (measured + closed)[14, 1] > 0.15
+    assert (measured + shut)[159, 1] - (measured + shut)[145, 1] < 0.02
+    from core.people.geometry import project as flat
+
+    mouth = (flat(pose.apply((measured + closed)[[13, 14]]).astype(float)).mean(0) * SIZE).astype(int)
+    assert image["open"][mouth[1], mouth[0]].mean() < image["neutral"][mouth[1], mouth[0]].mean() - 20
+    eye = (flat(pose.apply(measured[[159, 145]])).mean(0) * SIZE).astype(int)
+    assert np.abs(image["blink"] - image["neutral"])[eye[1] - 2 : eye[1] + 3, eye[0] - 2 : eye[0] + 3].mean() > 10
+
+
+def test_no_holes_in_turned_heads():
+    from scipy.ndimage import binary_fill_holes
+
+    who = person()
+    for yaw in (-35, 35):
+        euler = np.float32([0, np.radians(yaw), 0])
+        head = render(who, own(who)[0], euler, turn_about_neck(who.coeffs, euler), SIZE).head_alpha > 0.5
+        assert (binary_fill_holes(head) & ~head).sum() < 20
+
+
+def test_same_seed_same_person():
+    a, b = make_person(5, 96), make_person(5, 96)
+    assert np.array_equal(a.textures, b.textures)
+    assert np.array_equal(a.solid.vertices, b.solid.vertices)
+    assert not np.array_equal(a.photograph, make_person(6, 96).photograph)
+
+
+def test_poses_and_expressions_stay_in_range():
+    who, rng = person(), np.random.default_rng(0)
+    for _ in range(50):
+        euler, trans = sample_pose(who.coeffs, rng)
+        assert abs(euler[0]) <= MAX_PITCH + 1e-6
+        assert abs(euler[1]) <= MAX_YAW + 1e-6
+        assert np.isfinite(trans).all()
+    codes = np.stack([sample_expression(who, rng) for _ in range(20)])
+    assert np.abs(codes).max() < 12
+    before, after = neighbours(codes[0], rng)
+    assert np.abs((before + after) / 2 - codes[0]).max() < 0.2
+
+
+def test_turning_about_the_neck_keeps_the_neck():
+    from core.people.motion import NECK
+
+    who = person()
+    euler = np.float32([0.2, 0.5, 0.1])
+    before = who.source_pose.apply(NECK[None])
+    after = Pose.from_euler(euler, turn_about_neck(who.coeffs, euler)).apply(NECK[None])
+    assert np.abs(before - after).max() < 1e-5
+
+
+def test_grading_changes_all_layers_alike():
+    who = person()
+    change = Grade(np.array([1.1, 1.0, 0.9]), 1.2, 0.8)
+    other = grade(who, change)
+    assert psnr(render(other, *own(who), size=SIZE).image, change.apply(who.photograph)) >= 28
+    same = Grade(np.ones(3), 1.0, 1.0).apply(who.photograph)
+    assert np.array_equal(same, who.photograph)
+
+
+def test_split_depends_on_the_name_alone():
+    from core.people.photos import split_of
+
+    names = [f"photo{i}" for i in range(4000)]
+    share = np.mean([split_of(name) == "val" for name in names])
+    assert share == pytest.approx(0.135, abs=0.02)
+    assert split_of("photo1") == split_of("photo1")
+
+
+def test_crown_completes_a_cut_head():
+    from core.people.canvas import PAD, extend
+
+    image = np.full((64, 64, 3), 90, np.uint8)
+    labels = np.zeros((64, 64), np.uint8)
+    labels[:40, 16:48] = 1
+    alpha = (labels == 1).astype(np.float32)
+    picture, classes, mask = extend(image, labels, alpha)
+    pad = round(PAD * 64)
+    assert picture.shape == (64 + 2 * pad, 64 + 2 * pad, 3)
+    assert mask[pad - 3, pad + 32] > 0.9
+    assert classes[pad - 3, pad + 32] == 1
+    assert mask[:pad, :pad].max() == 0
+    assert np.array_equal(mask[pad:-pad, pad:-pad], alpha)
