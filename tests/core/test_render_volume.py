@@ -94,6 +94,18 @@ def test_missing_rays_are_empty():
     assert net(planes[:1], away, 4).weights.abs().max() == 0
 
 
+def test_skipping_faint_rays_stays_within_their_opacity():
+    net, _, planes, camera = make(replace(CONFIGS["scratch"], sigma_bias=-1.5))
+    skipping = VolumeRenderer(replace(net.config, skip_below=0.25))
+    skipping.load_state_dict(net.state_dict())
+    with torch.no_grad():
+        exact, quick = net(planes, camera, 16), skipping(planes, camera, 16)
+    changed = (exact.weights - quick.weights).abs()[:, 0] > 1e-5
+    assert 0.01 < changed.float().mean() < 0.98
+    assert quick.weights[:, 0][changed].max() < 0.25
+    assert torch.equal(skipping(planes, camera, 16).weights, net(planes, camera, 16).weights)  # never while training
+
+
 def test_deterministic_without_generator_and_random_with():
     net, _, planes, camera = make(SMALL)
     assert torch.equal(net(planes, camera, 8).feature, net(planes, camera, 8).feature)

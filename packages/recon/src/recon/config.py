@@ -141,7 +141,15 @@ I2P_PRESETS = {
 }
 # Heads of the embedded people in the space of the planes: FIT_FOCAL cameras show +-0.32 around the middle of the face.
 _HEAD = {"bound_centre": (0.0, 0.02, 0.06), "bound_radius": (0.34, 0.44, 0.38)}
-_SCRATCH = {"activation": "silu", "sigma_bias": -1.5, "density_scale": 10.0, "scheme": "textbook", "floor": 0.003, "plane_axes": "xyz"}
+_SCRATCH = {
+    "activation": "silu",
+    "sigma_bias": -1.5,
+    "density_scale": 10.0,
+    "scheme": "textbook",
+    "floor": 0.003,
+    "skip_below": 1e-3,
+    "plane_axes": "xyz",
+}
 RENDERER_PRESETS = {
     "debug": {
         "volume": VolumeConfig(8, 16, 8, coarse=6, fine=6, **_SCRATCH, **_HEAD),

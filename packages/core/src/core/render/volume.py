@@ -5,20 +5,21 @@ the image is a weighted sum of the samples' colours: ``sum_k (w_k-1 + w_k) / 2 *
 sorted for that; colours, 32 numbers each, stay where they were computed. ``core.render.reference`` is the readable twin.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from einops import rearrange
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from core.camera import Camera, Rays, Window
+from core.render.bundle import Bundle, blank, put_back, take, worthwhile
 from core.render.decoder import COLOUR_SCALE, COLOUR_SHIFT, Activation, PlaneDecoder
 from core.render.sampling import Noise, Scheme, importance, merged_ranks, ray_bounds, stratified
 from core.render.triplane import PlaneAxes, PlaneSampler, sample_planes
 
+Maps = tuple[Tensor, ...]
 CHUNK = 4096
 """Rays per pass without autograd on a CPU: what fits into its caches."""
 
@@ -47,6 +48,8 @@ class VolumeConfig:
     """Strata and importance sampling as in the published code, or by the textbook (see ``core.render.sampling``)."""
     floor: float = 0.01
     """Weight that importance sampling gives to intervals where the first pass found nothing."""
+    skip_below: float = 0.0
+    """At inference on a CPU, rays of which the first pass found less opacity than this get no second; 0: all do."""
     plane_axes: PlaneAxes = "eg3d"
     """``eg3d``: (x,y), (x,z), (z,x) as in all published weights. ``xyz``: (x,y), (x,z), (z,y), for networks trained from scratch."""
     box: float = 1.0
@@ -75,31 +78,6 @@ class Rendering:
     feature: Float[Tensor, "b c s s"]
     depth: Float[Tensor, "b 1 s s"]
     weights: Float[Tensor, "b 1 s s"]
-
-
-@dataclass(frozen=True)
-class Bundle:
-    """The rays of one pass with their bounds and noise."""
-
-    origins: Float[Tensor, "b n 3"]
-    directions: Float[Tensor, "b n 3"]
-    near: Float[Tensor, "b n"]
-    far: Float[Tensor, "b n"]
-    coarse_noise: Noise
-    fine_noise: Noise
-
-    def take(self, index: Int[Tensor, "b k"]) -> "Bundle":
-        """The rays of ``index``, per sample."""
-        return self.map(lambda x: x.gather(1, index if x.ndim == 2 else index[..., None].expand(-1, -1, x.shape[2])))
-
-    def part(self, start: int, stop: int) -> "Bundle":
-        """A range of the rays."""
-        return self.map(lambda x: x[:, start:stop])
-
-    def map(self, function: Callable[[Tensor], Tensor]) -> "Bundle":
-        """Apply to every tensor."""
-        values = (self.origins, self.directions, self.near, self.far, self.coarse_noise, self.fine_noise)
-        return Bundle(*(function(x) if isinstance(x, Tensor) else x for x in values))
 
 
 class VolumeRenderer(nn.Module):
@@ -149,49 +127,61 @@ class VolumeRenderer(nn.Module):
                 noise[i] = draw.to(near.device)
         return Bundle(rays.origins, rays.directions, near, far, *noise), hit
 
-    def _render(self, sampler: PlaneSampler, bundle: Bundle, hit: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _render(self, sampler: PlaneSampler, bundle: Bundle, hit: Tensor) -> Maps:
         """Leave out rays that miss (on a CPU; elsewhere counting them would stall the device), march, put the results back."""
-        (b, n), on_cpu = hit.shape, hit.device.type == "cpu"
+        on_cpu = hit.device.type == "cpu"
         empty_depth = bundle.far.max()
-        most = int(hit.sum(1).max()) if on_cpu else n
-        index = None
-        if most < n:
-            index = hit.byte().sort(dim=1, descending=True, stable=True).indices[:, :most]
-            bundle = bundle.take(index)
-        step = CHUNK if on_cpu and not torch.is_grad_enabled() else max(most, 1)
-        parts = [self.march(sampler, bundle.part(i, i + step), empty_depth) for i in range(0, max(most, 1), step)]
+        index = worthwhile(hit) if on_cpu else None
+        chosen = bundle if index is None else bundle.take(index)
+        rays = max(chosen.near.shape[1], 1)
+        step = CHUNK if on_cpu and not torch.is_grad_enabled() else rays
+        parts = [self.march(sampler, chosen.part(i, i + step), empty_depth) for i in range(0, rays, step)]
         found = tuple(torch.cat(p, 1) if len(p) > 1 else p[0] for p in zip(*parts, strict=True))
         if index is None:
             return found
         blanks = (-1.0, empty_depth, 0.0)
-        return tuple(
-            torch.zeros(b, n, x.shape[2]).to(x).add(blank).scatter(1, index[..., None].expand_as(x), x)
-            for x, blank in zip(found, blanks, strict=True)
-        )
+        return tuple(put_back(x, index, blank(x, hit.shape[1], value)) for x, value in zip(found, blanks, strict=True))
 
-    def march(
-        self, sampler: PlaneSampler, bundle: Bundle, empty_depth: Float[Tensor, ""]
-    ) -> tuple[Float[Tensor, "b n f"], Float[Tensor, "b n 1"], Float[Tensor, "b n 1"]]:
-        """Feature in [-1, 1], depth and opacity of rays."""
+    def march(self, sampler: PlaneSampler, bundle: Bundle, empty_depth: Float[Tensor, ""]) -> Maps:
+        """Feature in [-1, 1] (b, n, f), depth and opacity (b, n, 1) of rays."""
         config = self.config
         depths = stratified(bundle.near, bundle.far, config.coarse, config.scheme, bundle.coarse_noise)
         sigma, logits = self._query(sampler, bundle, depths)
-        if config.fine:
-            with torch.no_grad():
-                coarse_weights = self.interval_weights(depths, sigma)
-                fine = importance(depths, coarse_weights, config.fine, config.scheme, bundle.fine_noise, config.floor)
-                rank = merged_ranks(depths, fine)
-            fine_sigma, fine_logits = self._query(sampler, bundle, fine)
-            union = torch.cat([depths, fine], -1)
-            depths = torch.zeros_like(union).scatter(-1, rank, union)
-            sigma = torch.zeros_like(union).scatter(-1, rank, torch.cat([sigma, fine_sigma], -1))
+        if not config.fine:
+            return self._shade(depths, sigma, None, [logits], empty_depth)
+        with torch.no_grad():
+            weights = self.interval_weights(depths, sigma)
+        coarse = (depths, sigma, logits, weights)
+        if torch.is_grad_enabled() or sigma.device.type != "cpu" or not config.skip_below:
+            return self._refine(sampler, bundle, coarse, empty_depth)
+        index = worthwhile(weights.sum(-1) > config.skip_below)
+        if index is None:
+            return self._refine(sampler, bundle, coarse, empty_depth)
+        rough = self._shade(depths, sigma, None, [logits], empty_depth)
+        fine = self._refine(sampler, bundle.take(index), tuple(take(x, index) for x in coarse), empty_depth)
+        return tuple(put_back(x, index, whole) for x, whole in zip(fine, rough, strict=True))
+
+    def _refine(self, sampler: PlaneSampler, bundle: Bundle, coarse: tuple[Tensor, ...], empty_depth: Tensor) -> Maps:
+        """Sample again where the first pass found something, and shade both passes' samples together."""
+        depths, sigma, logits, weights = coarse
+        config = self.config
+        with torch.no_grad():
+            fine = importance(depths, weights, config.fine, config.scheme, bundle.fine_noise, config.floor)
+            rank = merged_ranks(depths, fine)
+        fine_sigma, fine_logits = self._query(sampler, bundle, fine)
+        union = torch.cat([depths, fine], -1)
+        depths = torch.zeros_like(union).scatter(-1, rank, union)
+        sigma = torch.zeros_like(union).scatter(-1, rank, torch.cat([sigma, fine_sigma], -1))
+        return self._shade(depths, sigma, rank, [logits, fine_logits], empty_depth)
+
+    def _shade(self, depths: Tensor, sigma: Tensor, rank: Tensor | None, logits: list[Tensor], empty_depth: Tensor) -> Maps:
+        """Composite sorted depths and densities; ``rank`` tells where the unsorted colours ``logits`` belong among them."""
         weights = self.interval_weights(depths, sigma)
         share = (F.pad(weights, (1, 0)) + F.pad(weights, (0, 1))) / 2
-        if config.fine:
-            coarse_share, fine_share = share.gather(-1, rank).split([config.coarse, config.fine], -1)
-            colour = weighted_sum(coarse_share, logits.sigmoid()) + weighted_sum(fine_share, fine_logits.sigmoid())
-        else:
-            colour = weighted_sum(share, logits.sigmoid())
+        if rank is not None:
+            share = share.gather(-1, rank)
+        shares = share.split([x.shape[2] for x in logits], -1)
+        colour = sum(weighted_sum(part, x.sigmoid()) for part, x in zip(shares, logits, strict=True))
         total = weights.sum(-1, keepdim=True)
         colour = colour * COLOUR_SCALE + total * COLOUR_SHIFT  # colour_of() is affine, so it can follow the sum
         middle = (depths[..., 1:] + depths[..., :-1]) / 2
