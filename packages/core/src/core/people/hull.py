@@ -63,19 +63,21 @@ class HullShape:
         reach: how far outside the face oval its depth is followed.
         follow: how far outside the face oval its motion is followed.
         slope: depth per distance that it may fall away beside the face at most.
+        lean: how far the wall between outline and back leans inwards per its length.
         mirror: how much of the front is mirrored onto the wall between outline and back.
     """
 
     rim: float
     chin: tuple[float, float]
     front: float
-    throat: float = 0.42
+    throat: float = 0.48
     back: float = 0.72
     radius: float = 0.8
     reach: float = 0.35
     follow: float = 0.22
     slope: float = 1.6
     mirror: float = 0.35
+    lean: float = 0.6
 
 
 def rim_distance(xy: Float[np.ndarray, "n 2"], pose: Pose, shape: HullShape) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
@@ -160,15 +162,17 @@ def build_hull(
     follow = np.exp(-((away / shape.follow) ** 2))
     weights = np.stack([(1 - oval.share[first]) * follow, oval.share[first] * follow, np.zeros(len(first))], 1)
     fore = HeadMesh.on_rays(grid.xy, front, pose, anchors, weights)
-    rear = HeadMesh.on_rays(grid.xy, back, pose, anchors, np.zeros_like(weights))
+    inward, wall_length = _inward(outline), _at_outline(opaque, np.minimum(back - front, 0.8))
+    lean = shape.lean * wall_length * np.exp(-outline.reshape(-1) / 0.25)  # hidden from the source view, so it may leave its rays
+    rear = HeadMesh.on_rays(grid.xy + inward * (scale * (1 + 2 * PAD) * lean)[:, None], back, pose, anchors, np.zeros_like(weights))
 
     solid, kept = _quads(opaque), _quads(soft & ~hole)
     edges = _skirt(solid, grid.columns)
     throat = (away < 0.12) & (skull < 0.35)  # continues the chin, everything else the hair
     layers = np.where(throat[edges].all(1), LAYER_FRONT, LAYER_BACK)
     length = np.where(throat, 0.0, np.minimum(back - front, shape.mirror))
-    mirrored = rear.uvw[:, :2] + _inward(outline) * (scale * length)[:, None] * rear.uvw[:, 2:]
-    wall = HeadMesh.cat([fore, replace(rear, uvw=np.concatenate([mirrored, rear.uvw[:, 2:]], 1))])
+    mirrored = fore.uvw[:, :2] / fore.uvw[:, 2:] + inward * (scale * length)[:, None]
+    wall = HeadMesh.cat([fore, replace(rear, uvw=np.concatenate([mirrored, np.ones((len(first), 1))], 1) * rear.uvw[:, 2:])])
     parts = [
         fore.wearing(_triangles(solid & kept, grid.columns), LAYER_FRONT),
         rear.wearing(_triangles(solid, grid.columns), LAYER_BACK),
@@ -223,6 +227,13 @@ def _bridge(edges: np.ndarray, count: int) -> np.ndarray:
     """Triangles between boundary edges and their copies ``count`` vertices later."""
     a, b = edges.T
     return np.concatenate([np.stack([a, b, a + count], 1), np.stack([b, b + count, a + count], 1)]).astype(np.int32)
+
+
+def _at_outline(opaque: Bool[np.ndarray, "h w"], values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    """Values at the nearest vertex of the outline."""
+    edge = opaque & ~binary_erosion(opaque, border_value=1)
+    row, column = distance_transform_edt(~edge, return_distances=False, return_indices=True)
+    return values.reshape(opaque.shape)[row, column].reshape(-1)
 
 
 def _inward(outline: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "n 2"]:

@@ -107,14 +107,14 @@ def cavity(loop: Int[np.ndarray, " n"], vertices: Float[np.ndarray, "v 3"]) -> H
     ring = vertices[loop]
     centre = ring.mean(0)
     parts, texture = [], []
-    for grow, back, v in ((1.0, 0.0, 0.53), (1.12, 0.14, 0.62), (1.0, 0.3, 0.8), (0.5, 0.5, 0.93)):
+    for grow, back, v in ((1.0, 0.0, 0.53), (1.1, 0.11, 0.62), (0.95, 0.2, 0.8), (0.5, 0.27, 0.93)):
         spread = ring.copy()
         spread[:, :2] = centre[:2] + (ring[:, :2] - centre[:2]) * grow
         spread[:, 2] -= back
         parts.append(spread)
         texture.append(np.tile([0.98, v, 1.0], (len(loop), 1)))
     n, rings = len(loop), len(parts)
-    points = np.concatenate([*parts, (centre - [0, 0, 0.55])[None]])
+    points = np.concatenate([*parts, (centre - [0, 0, 0.3])[None]])
     a = np.arange(n)
     b = np.roll(a, -1)
     bands = [np.stack([a + r * n, b + r * n, a + (r + 1) * n], 1) for r in range(rings - 1)]
