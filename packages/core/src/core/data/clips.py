@@ -17,7 +17,6 @@ import torch
 from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.nn import functional as F
 from torch.utils.data import Dataset
 
 from core.camera import Camera
@@ -110,7 +109,7 @@ Pair = PairBatch
 
 def _picture(data: Tensor, size: int) -> Float[Tensor, "1 3 s s"]:
     image = torch.from_numpy(decode_picture(data, size))
-    return rearrange(image, "h w c -> 1 c h w").float() / 127.5 - 1
+    return rearrange(image, "h w c -> 1 c h w").contiguous().float().mul_(1 / 127.5).sub_(1)
 
 
 class ClipStore:
@@ -162,13 +161,13 @@ class ClipStore:
         image, head, mask, segments = self.file(clip).read(*(f"{name}.{index}" for name in ("image", "head", "mask", "labels")))
         label = self.labels(clip)
         one = slice(index, index + 1)
-        soft = torch.from_numpy(decode_picture(mask, size)).float()[None, None] / 255
-        classes = torch.from_numpy(decode_picture(segments, size, nearest=True)).long()[None]
+        soft = torch.from_numpy(decode_picture(mask, size)).float()[None, None].mul_(1 / 255)
+        classes = torch.from_numpy(decode_picture(segments, size, nearest=True))
         return FrameBatch(
             image=_picture(image, size),
             head=_picture(head, size),
             head_mask=soft,
-            segmap=rearrange(F.one_hot(classes, SEGMENTS), "b h w c -> b c h w").float(),
+            segmap=(classes == torch.arange(SEGMENTS, dtype=torch.uint8)[:, None, None]).float()[None],
             coeffs=FaceCoeffs(label["id"][None], label["exp"][one], label["euler"][one], label["trans"][one]),
             camera=Camera(label["camera"][one]),
             exp_before=label["exp_before"][one],
