@@ -8,7 +8,12 @@ import pytest
 from experiments.launch import main
 
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
-WRITTEN = {"recon": ("i2p", "renderer"), "animate": ("i2p", "adapter", "renderer"), "compose": ("htbsr",), "audio2motion": ("audio2motion",)}
+WRITTEN = {
+    "recon": ("i2p", "renderer"),
+    "animate": ("i2p", "adapter", "renderer"),
+    "compose": ("htbsr",),
+    "audio2motion": ("audio2motion",),
+}
 
 
 @pytest.fixture(scope="module")

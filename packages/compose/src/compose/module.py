@@ -15,6 +15,7 @@ from core.face.model import FaceModel
 from core.hub import Pretrained
 from core.losses.perceptual import build_perceptual
 from core.nn.discriminator import DualDiscriminatorConfig
+from core.render.volume import Rendering
 from core.train.adversary import Adversary, AdversaryOptions, Views
 from core.train.pictures import depth_picture
 from core.train.schedule import Group, Schedule
@@ -24,7 +25,7 @@ from jaxtyping import Float
 from pytorch_lightning.utilities import rank_zero_info
 from recon.config import HeadRendererConfig, I2PConfig
 from recon.model import I2P
-from recon.renderer import HeadRenderer, HeadRendering
+from recon.renderer import HeadRenderer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -109,7 +110,7 @@ class ComposeModule(StageModule):
             batch = replace(batch, target=batch.source)
         head, composite = self._compose(batch, self.randomness())
         losses = compose_losses(composite, batch.target, self.weights, self.perceptual)
-        raw = head.raw
+        raw = head.feature[:, :3]
         real = F.adaptive_avg_pool2d(batch.target.head, raw.shape[-1])
         camera = batch.target.camera
         return Outcome(losses, Views(composite.image, raw, camera), Views(batch.target.image, real, camera))
@@ -125,7 +126,7 @@ class ComposeModule(StageModule):
         return {
             "source": batch.source.image,
             "pncc": draw_pnccs(self.face, batch, self.avatar.adapter.config.image_size).drv,
-            "raw": head.raw,
+            "raw": head.feature[:, :3],
             "depth": depth_picture(head.depth, head.weights),
             "torso": (composite.torso_rgb + 1) * composite.torso_mask - 1,
             "result": composite.image,
@@ -133,12 +134,12 @@ class ComposeModule(StageModule):
         }
 
     @torch.no_grad()
-    def _head(self, batch: PairBatch, generator: torch.Generator | None) -> HeadRendering:
+    def _head(self, batch: PairBatch, generator: torch.Generator | None) -> Rendering:
         pnccs = draw_pnccs(self.face, batch, self.avatar.adapter.config.image_size)
         planes = self.avatar.animate(self.avatar.canonical(batch.source.head), pnccs.src, pnccs.drv, pnccs.cano)
         return self.avatar.renderer.render_raw(planes, batch.target.camera, generator=generator)
 
-    def _compose(self, batch: PairBatch, generator: torch.Generator | None) -> tuple[HeadRendering, Composite]:
+    def _compose(self, batch: PairBatch, generator: torch.Generator | None) -> tuple[Rendering, Composite]:
         head = self._head(batch, generator)
         background = batch.background if self.inpaint else batch.source.image
         source = self.htbsr.prepare(batch.torso, batch.source.segmap, background)

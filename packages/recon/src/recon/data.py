@@ -28,7 +28,7 @@ class ReconDataModule(ClipDataModule):
 
         Args:
             root: folder of the store.
-            people: make a store of so many people when ``root`` holds none; 0: a missing store is an error.
+            people: when ``root`` holds no store, make one of so many training people, and a seventh of that for validation; 0: an error.
             photos: folder of portrait photographs to lift the people from; None: procedural people.
             frames: frames per made person.
             size: side of the images in pixels.

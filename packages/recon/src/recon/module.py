@@ -45,6 +45,7 @@ class ReconModule(StageModule):
         source_view_every: int = 5,
         seed: int = 0,
         input_size: int | None = None,
+        raw_size: int | None = None,
     ) -> None:
         """Options.
 
@@ -62,8 +63,11 @@ class ReconModule(StageModule):
             seed: of windows and ray jitter.
             input_size: side of I2P's input instead of the preset's; I2P is convolutional, so a cheap first part of the training may
                 run on smaller images and planes.
+            raw_size: side of the raw rendering instead of the preset's (the data's size is four times that), for the same reason.
         """
         renderer = HeadRendererConfig.preset(scale if scale in ("debug", "tiny") else "paper")
+        if raw_size is not None:
+            renderer = replace(renderer, raw_size=raw_size)
         gan = None
         if adversary.weight:
             gan = Adversary(adversary, DualDiscriminatorConfig(image_size=renderer.image_size, raw_size=renderer.raw_size))
@@ -84,9 +88,9 @@ class ReconModule(StageModule):
         return {"i2p": self.i2p, "renderer": self.renderer}
 
     def load(self, folder: Path) -> None:
-        """Start from the weights in ``folder``; they may have been trained at another input size."""
+        """Start from the weights in ``folder``; they may have been trained at other sizes."""
         load_network(self.i2p, folder / "i2p", ignore=("image_size",))
-        load_network(self.renderer, folder / "renderer")
+        load_network(self.renderer, folder / "renderer", ignore=("raw_size",))
 
     def groups(self) -> list[Group]:
         """I2P from the start; decoder and super-resolution when their time comes (spec 9.1)."""

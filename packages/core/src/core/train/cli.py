@@ -14,6 +14,15 @@ from core.errors import PortraitError
 
 set_parsing_settings(docstring_parse_attribute_docstrings=True, omegaconf_absolute_to_relative_paths=True)
 
+HARMLESS = (
+    ".*LightningCLI's args parameter.*",  # the launcher passes words on and keeps sys.argv for DDP
+    ".*does not have many workers.*",  # two cores
+    ".*in eval mode at the start of training.*",  # frozen networks
+    ".*no pre-optimization state was saved.*",  # checkpoints are meant to hold the state after the step
+    ".*exists and is not empty.*",  # resumed runs
+)
+"""Warnings that say what is intended here."""
+
 
 class SaveConfig(SaveConfigCallback):
     """Writes the resolved configuration beside the logs and hands it to loggers that show hyper-parameters (W&B)."""
@@ -52,8 +61,8 @@ def run_stage(module: type[LightningModule], data: type[LightningDataModule], ar
         data: LightningDataModule class of the stage.
         args: command-line arguments; ``sys.argv[1:]`` when None.
     """
-    warnings.filterwarnings("ignore", message=".*LightningCLI's args parameter.*")
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    for message in HARMLESS:
+        warnings.filterwarnings("ignore", message=message)
     try:
         StageCLI(module, data, args=None if args is None else list(args))
     except PortraitError as error:

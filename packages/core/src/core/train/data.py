@@ -3,12 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from pytorch_lightning import LightningDataModule
 from torch.utils.data import DataLoader, Dataset
 
-from core.data.clips import ClipStore, PairDataset, Split, collate_pairs, write_store
+from core.data.clips import ClipSource, ClipStore, PairDataset, Split, collate_pairs, write_store
 from core.errors import PortraitError
-from core.people import photograph_sources, procedural_sources
+from core.people.photos import find_photos
+from core.people.procedural import SeedSource
 
 
 class ClipDataModule(LightningDataModule):
@@ -33,7 +35,7 @@ class ClipDataModule(LightningDataModule):
 
         Args:
             root: folder of the store.
-            people: make a store of so many people when ``root`` holds none; 0: a missing store is an error.
+            people: when ``root`` holds no store, make one of so many training people, and a seventh of that for validation; 0: an error.
             photos: folder of portrait photographs to lift the people from; None: procedural people.
             frames: frames per made person.
             size: side of the images in pixels.
@@ -59,10 +61,10 @@ class ClipDataModule(LightningDataModule):
             return
         if not self.people:
             raise PortraitError("E_DATA", f"no store.json in {self.root}", "Set data.root to a clip store, or data.people to make one.")
-        sources = procedural_sources(self.people, self.seed) if self.photos is None else photograph_sources(self.photos)[: self.people]
         self.root.mkdir(parents=True, exist_ok=True)
         unfinished.touch()
-        write_store(self.root, sources, frames_per_person=self.frames, size=self.size, seed=self.seed)
+        limits = {"train": self.people, "val": max(self.people // 7, 1)}
+        write_store(self.root, self._sources(), self.frames, self.size, self.seed, limits=limits)
         unfinished.unlink()
 
     def train_dataloader(self) -> DataLoader[Any]:
@@ -78,9 +80,18 @@ class ClipDataModule(LightningDataModule):
 
     def dataset(self, split: Split, pairs_per_clip: int) -> Dataset[Any]:
         """Samples of one split."""
-        return PairDataset(ClipStore(self.root), split, self.size, seed=self.seed, pairs_per_clip=pairs_per_clip)
+        store = ClipStore(self.root)
+        return PairDataset(store, split, self.size, False, self.seed, pairs_per_clip, self.photo_share)
 
     collate = staticmethod(collate_pairs)
+    photo_share = 0.5
+    """How often the source is the photograph itself rather than a rendered view."""
+
+    def _sources(self) -> list[ClipSource]:
+        if self.photos is None:
+            return [SeedSource(self.seed + number) for number in range(10 + 2 * self.people)]
+        photos = find_photos(self.photos)
+        return [photos[index] for index in np.random.default_rng(self.seed).permutation(len(photos))]
 
     def _loader(self, split: Split, pairs_per_clip: int, shuffle: bool) -> DataLoader[Any]:
         return DataLoader(

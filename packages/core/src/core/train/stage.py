@@ -124,16 +124,17 @@ class StageModule(LightningModule):
 
     def training_step(self, batch: Any, batch_index: int) -> None:
         """One update of the networks, then one of the discriminator."""
+        step = self.global_step  # before the update: both halves of the step go by the same number
         optimizers = self.optimizers()
         generator, *critic = optimizers if isinstance(optimizers, list) else [optimizers]
         outcome = self.objective(batch)
         losses = dict(outcome.losses)
-        if self.adversary is not None and self.adversary.pushes(self.global_step):
+        if self.adversary is not None and self.adversary.pushes(step):
             losses["adversarial"] = self.adversary.generator_loss(outcome.fake)
         total = torch.stack(list(losses.values())).sum()
         self._update(generator, total)
-        if self.adversary is not None and self.adversary.learns(self.global_step):
-            losses["discriminator"] = self._update_critic(critic[0].optimizer, outcome)
+        if self.adversary is not None and self.adversary.learns(step):
+            losses["discriminator"] = self._update_critic(critic[0].optimizer, outcome, step)
         self.log_dict({f"train/{name}": value.detach() for name, value in losses.items()})
         self.log("train/loss", total.detach(), prog_bar=True)
 
@@ -174,10 +175,10 @@ class StageModule(LightningModule):
         self.log("train/lr", rate)
         self.log("train/grad_norm", norm)
 
-    def _update_critic(self, optimizer: torch.optim.Optimizer, outcome: Outcome) -> Tensor:
+    def _update_critic(self, optimizer: torch.optim.Optimizer, outcome: Outcome, step: int) -> Tensor:
         self.adversary.requires_grad_(True)
         optimizer.zero_grad()
-        loss = self.adversary.discriminator_loss(outcome.fake, outcome.real, self.global_step)
+        loss = self.adversary.discriminator_loss(outcome.fake, outcome.real, step)
         self.manual_backward(loss)
         optimizer.step()
         return loss
