@@ -4,6 +4,8 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 BINS = 20
+UNSEEN = 6e-4
+"""Density that a colour is taken to have outside the hair: only colours common in hair speak for hair, or dark curls would claim suits."""
 
 
 def skin_distance(image: UInt8[np.ndarray, "h w 3"], face: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
@@ -43,7 +45,7 @@ def hair_evidence(
     lab = cv2.cvtColor(image, cv2.COLOR_RGB2LAB).astype(np.int32)
     index = (lab * (BINS, 2 * BINS, 2 * BINS)) // 256  # Lab's colour axes use only the middle of their range
     flat = (index[..., 0] * 2 * BINS + index[..., 1]) * 2 * BINS + index[..., 2]
-    ratio = np.log(colour_density(flat[hair]) + 5e-6) - np.log(colour_density(flat[other]) + 2e-5)
+    ratio = np.log(colour_density(flat[hair]) + 5e-6) - np.log(colour_density(flat[other]) + UNSEEN)
     return cv2.blur(ratio.astype(np.float32)[flat], (5, 5))
 
 

@@ -10,7 +10,7 @@ from core.perception.window import cut_square
 
 TARGET_AREA = 0.21
 """Share of the crop that the box of the face should cover (spec 11.1)."""
-TIGHTEST_AREA = 0.45
+TIGHTEST_AREA = 0.6
 """A photo that ends closer to the face than ``TARGET_AREA`` asks for is padded only when the face would cover more than this."""
 FACE_CENTRE = (0.5, 0.53)
 """Where the middle of the face's box goes, so that the middle of the whole head is a little above the middle of the crop."""

@@ -137,10 +137,13 @@ def _head(person: Bool[np.ndarray, "h w"], hair: Bool[np.ndarray, "h w"], frame:
 
     above = person & (frame.v < frame.lobe) & ~((np.abs(frame.u) > 2.2) & (frame.v > 0.6))
     head = above | (frame.oval & person) | _hanging(person & hair & ~frame.oval, above, frame)
-    opened = cv2.morphologyEx((person & ~head).astype(np.uint8), cv2.MORPH_OPEN, _disc(0.02 * frame.width))
-    _, parts = cv2.connectedComponents(opened)
-    low = np.unique(parts[-1])  # what does not reach the bottom of the picture is a curl or an ear ring, not torso
-    return person & (head | ~np.isin(parts, low[low > 0])) if low.any() else head
+    rest, disc = person & ~head, _disc(0.02 * frame.width)
+    _, parts = cv2.connectedComponents(cv2.morphologyEx(rest.astype(np.uint8), cv2.MORPH_OPEN, disc))
+    low = np.unique(parts[-1])
+    torso = cv2.dilate(np.isin(parts, low[low > 0]).astype(np.uint8), disc, iterations=2) > 0
+    # curls and ear rings do not reach the bottom of the picture; narrow rims far from the face are torso all the same
+    curls = rest & ~torso & (frame.v < 1.1) & (np.abs(frame.u) < 2.2)
+    return head | curls if low.any() else head
 
 
 def _hair(
@@ -170,7 +173,7 @@ def _hanging(hair: Bool[np.ndarray, "h w"], above: Bool[np.ndarray, "h w"], fram
         beside = cleaned & (v > frame.lobe - 0.3) & (v < frame.lobe - 0.02) & (sign * u > 0.75) & (sign * u < 2.2)
         if beside.sum() < 0.012 * frame.width**2:
             continue
-        reach = float(np.percentile(np.abs(u[beside]), 98)) + 0.5
+        reach = float(np.percentile(np.abs(u[beside]), 98)) + 0.3
         region = (cleaned & (v > frame.lobe - 0.3) & (np.abs(u) < reach) & (sign * u > -0.1)).astype(np.uint8)
         _, parts = cv2.connectedComponents(region)
         touching = np.unique(parts[beside])
