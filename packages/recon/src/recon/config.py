@@ -22,6 +22,9 @@ class I2PConfig:
     """Widths of the light residual encoder: stem, then stages."""
     norm: Norm = "group"
     """Normalisation in the light residual encoder (timm's has batch normalisation)."""
+    plain_norm: Norm = "none"
+    """Normalisation of the plain convolutions (none in the paper). Small networks trained from scratch at high rates need it: without
+    it the biases grow until every head gets the same planes."""
     rates: tuple[int, ...] = (12, 24, 36)
     """Dilations of the atrous pyramid at one eighth of the image size."""
     encoder_channels: int = 256
@@ -105,6 +108,7 @@ I2P_PRESETS = {
         "plane_channels": 8,
         "resnet": "",
         "resnet_widths": (8, 8, 8),
+        "plain_norm": "group",
         "rates": (1,),
         "encoder_channels": 16,
         "dropout": 0.0,
@@ -122,6 +126,7 @@ I2P_PRESETS = {
         "plane_channels": 16,
         "resnet": "",
         "resnet_widths": (32, 48, 96, 128),
+        "plain_norm": "group",
         "rates": (2, 4, 6),
         "encoder_channels": 96,
         "dropout": 0.0,

@@ -3,7 +3,7 @@
 import torch
 from core.errors import PortraitError
 from core.hub import Pretrained
-from core.nn.conv import AtrousPyramid, LightResNet, conv3x3
+from core.nn.conv import AtrousPyramid, LightResNet, Norm, conv3x3, norm_layer
 from core.nn.segformer import MixBlock, OverlapPatchEmbed, init_segformer
 from core.render.triplane import flip_planes
 from einops import rearrange
@@ -91,11 +91,12 @@ class LowResolutionEncoder(nn.Module):
             self.encoder = LightResNet(5, config.resnet_widths, norm=config.norm)
             channels = config.resnet_widths[-1]
         self.pyramid = AtrousPyramid(channels, config.encoder_channels, config.rates, config.dropout)
+        self.norm = norm_layer(config.plain_norm, config.encoder_channels)
 
     def forward(self, x: Float[Tensor, "b 5 s s"]) -> Float[Tensor, "b c t t"]:
         """Features at an eighth of the size."""
         x = self.encoder(x)
-        return self.pyramid(x[0] if isinstance(x, list) else x)
+        return self.norm(self.pyramid(x[0] if isinstance(x, list) else x))
 
 
 class LiftTransformer(nn.Module):
@@ -113,11 +114,9 @@ class LiftTransformer(nn.Module):
         self.up = nn.Sequential(
             nn.PixelShuffle(2),
             up,
-            conv3x3(config.width // 4, inner),
-            nn.ReLU(),
+            *plain(config.width // 4, inner, config.plain_norm, nn.ReLU()),
             up,
-            conv3x3(inner, inner),
-            nn.ReLU(),
+            *plain(inner, inner, config.plain_norm, nn.ReLU()),
             conv3x3(inner, last),
         )
         self.apply(init_segformer)
@@ -127,12 +126,20 @@ class LiftTransformer(nn.Module):
         return self.up(run_blocks(self.embed, self.blocks, x))
 
 
+def plain(in_channels: int, out_channels: int, norm: Norm, activation: nn.Module | None = None) -> list[nn.Module]:
+    """Convolution, normalisation if any, activation (leaky ReLU of slope 0.01 by default)."""
+    layers: list[nn.Module] = [conv3x3(in_channels, out_channels)]
+    if norm != "none":
+        layers.append(norm_layer(norm, out_channels))
+    return [*layers, activation or nn.LeakyReLU(0.01)]
+
+
 def detail_encoder(config: I2PConfig) -> nn.Sequential:
-    """Plain convolutions at half the image size. The first has no activation, nothing is normalised (spec 16.15, 16.16)."""
+    """Plain convolutions at half the image size. The first has no activation; the paper's sizes normalise nothing (spec 16.15, 16.16)."""
     first, width = config.detail_channels
-    layers: list[nn.Module] = [nn.Conv2d(5, first, 7, 2, 3), conv3x3(first, width), nn.LeakyReLU(0.01)]
+    layers: list[nn.Module] = [nn.Conv2d(5, first, 7, 2, 3), *plain(first, width, config.plain_norm)]
     for _ in range(3):
-        layers += [conv3x3(width, width), nn.LeakyReLU(0.01)]
+        layers += plain(width, width, config.plain_norm)
     encoder = nn.Sequential(*layers, conv3x3(width, width))
     return encoder.apply(init_segformer)
 
@@ -144,18 +151,16 @@ class PlanePredictor(nn.Module):
         super().__init__()
         wide, narrow = config.fuse_channels
         low, high = config.lift_channels[1], config.detail_channels[1]
-        self.join = nn.Sequential(conv3x3(low + high, wide), nn.LeakyReLU(0.01), conv3x3(wide, narrow), nn.LeakyReLU(0.01))
+        norm = config.plain_norm
+        self.join = nn.Sequential(*plain(low + high, wide, norm), *plain(wide, narrow, norm))
         self.embed = OverlapPatchEmbed(narrow, config.plane_width)
         blocks = (MixBlock(config.plane_width, config.plane_heads, config.mlp_ratio, reduction=2) for _ in range(config.plane_blocks))
         self.blocks = nn.ModuleList(blocks)
         self.shuffle = nn.PixelShuffle(2)
         self.write = nn.Sequential(
-            conv3x3(config.plane_width // 4 + low, wide),
-            nn.LeakyReLU(0.01),
-            conv3x3(wide, narrow),
-            nn.LeakyReLU(0.01),
-            conv3x3(narrow, narrow),
-            nn.LeakyReLU(0.01),
+            *plain(config.plane_width // 4 + low, wide, norm),
+            *plain(wide, narrow, norm),
+            *plain(narrow, narrow, norm),
             conv3x3(narrow, 3 * config.plane_channels),
         )
         self.apply(init_segformer)
