@@ -1,6 +1,5 @@
 import gc
-import itertools
-import tracemalloc
+import weakref
 
 import numpy as np
 import pytest
@@ -63,19 +62,15 @@ def test_contradicting_arguments(portrait, source):
         portrait.animate(source, audio="a.wav", video="b.mp4")
 
 
-def test_memory_does_not_grow_with_length(portrait, source):
-    def peak(frames):
-        stream = portrait.render(still_plan(source, frames))
-        list(itertools.islice(stream, 4))  # the source's share
-        gc.collect()
-        tracemalloc.start()
-        for _ in stream:
-            pass
-        size = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        return size
-
-    assert peak(96) < peak(24) + 24 * 64 * 64 * 3  # far less than the 72 further frames
+def test_finished_frames_are_not_kept(portrait, source):
+    """Memory does not depend on the length: of 60 frames, only the few in the queues exist at any time."""
+    images = []
+    for frame in portrait.render(still_plan(source, 60)):
+        images.append(weakref.ref(frame.image))
+        assert sum(image() is not None for image in images) <= 2
+    del frame
+    gc.collect()
+    assert not any(image() is not None for image in images)
 
 
 def test_leaving_early_stops_all_threads(portrait, source):
@@ -122,4 +117,4 @@ def test_relative_expression_starts_from_the_photograph(portrait, source, astron
             video.write(np.ascontiguousarray(astronaut[:256, 100:356]))
     plan = portrait.plan(source, video=tmp_path / "driver.mp4", expression="relative")
     assert plan.sound is None
-    assert (plan.motion.exp - source.coeffs.exp).abs().max() < 0.5
+    assert torch.allclose(plan.motion.exp.median(0).values, source.coeffs.exp[0], atol=1e-4)

@@ -1,5 +1,6 @@
 """From a plan to a video file."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from core.media.image import write_image
@@ -34,8 +35,9 @@ def write_clip(
     kept = []
     with VideoWriter(path, portrait.size, FPS, plan.sound) as video:
         for frame in progress(prefetch(portrait.render(plan, chosen)), "render", len(plan)):
-            video.write(mark(frame.image) if mark else frame.image)
-            if frame.maps:
-                kept.append(frame)
+            shown = replace(frame, image=mark(frame.image)) if mark else frame
+            video.write(shown.image)
+            if shown.maps:
+                kept.append(shown)
     if sheet:
         write_image(sheet, contact_sheet(plan.source.image, kept))

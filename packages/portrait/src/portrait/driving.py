@@ -95,7 +95,7 @@ def fit_driver(path: str | Path, face: FaceModel, progress: Progress = silently)
         PortraitError: as ``read_video``; ``E_NO_FACE`` when no frame shows a face.
     """
     info = video_info(path)
-    frames = progress(read_video(path, FPS, max_side=None), "track driver", round(info.seconds * FPS))
+    frames = progress(read_video(path, FPS), "track driver", round(info.seconds * FPS))
     tracks = _squared(track(frames, FPS), info.height, info.width)
     identity, parts, lost, total = None, [], 0, 0
     for landmarks, fresh in _overlapping(tracks):

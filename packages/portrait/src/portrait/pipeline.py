@@ -38,7 +38,7 @@ class Portrait:
         audio2motion: stage 4.
         face: the 3DMM that the networks were trained with.
         device: where the networks run.
-        batch: frames computed together.
+        batch: frames computed together; None is 1 on a CPU, whose caches are small, and 8 on a GPU.
 
     Attributes:
         timer: wall time per stage since construction.
@@ -50,7 +50,7 @@ class Portrait:
 
     def __init__(
         self, avatar: HeadAvatar, compositor: HTBSR, audio2motion: Audio2Motion, face: FaceModel,
-        device: torch.device | str = "cpu", batch: int = 4,
+        device: torch.device | str = "cpu", batch: int | None = None,
     ) -> None:  # fmt: skip
         for config in (avatar.adapter.config, audio2motion.config):
             if config.face_model and config.face_model != face.fingerprint:
@@ -63,16 +63,17 @@ class Portrait:
         avatar, compositor = (net.to(self.device).eval().requires_grad_(False) for net in (avatar, compositor))
         compositor.fold()
         self.size = compositor.config.image_size
+        batch = batch or (1 if self.device.type == "cpu" else 8)
         self._renderer = Renderer(avatar, compositor, face, self.device, batch, self.timer)
 
     @classmethod
-    def from_pretrained(cls, source: str | Path = "tiny", device: str = "auto", batch: int = 4) -> "Portrait":
+    def from_pretrained(cls, source: str | Path = "tiny", device: str = "auto", batch: int | None = None) -> "Portrait":
         """Load the five networks.
 
         Args:
             source: ``tiny`` (shipped with the package) or a folder with ``i2p adapter renderer htbsr audio2motion``.
             device: ``auto`` (a GPU if there is one), ``cpu`` or ``cuda``.
-            batch: frames computed together.
+            batch: frames computed together; None is 1 on a CPU, whose caches are small, and 8 on a GPU.
 
         Raises:
             PortraitError: ``E_WEIGHTS``, ``E_DEVICE`` or ``E_FACE_MODEL``.
