@@ -7,7 +7,7 @@ STAGE ?= recon
 export MALLOC_TRIM_THRESHOLD_ ?= 268435456
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all lint lock doctor train train-tiny people bench build clean
+.PHONY: help install demo test test-all lint lock doctor train train-tiny people build clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -45,6 +45,12 @@ doctor: install ## what this machine has, what is missing, what to do
 
 train: install ## train one stage: make train STAGE=recon ARGS="-c experiments/recon/base.yaml"
 	$(BIN)/lightning run $(STAGE) fit $(ARGS)
+
+train-tiny: install ## remake the shipped weights: PHOTOS=folder make train-tiny (about two hours on two cores)
+	PATH="$(CURDIR)/$(BIN):$$PATH" PHOTOS="$(PHOTOS)" experiments/train_tiny.sh
+
+people: install ## contact sheet of made people: out/people.png (PHOTOS=folder for lifted ones)
+	$(BIN)/python -m core.people sheet $(if $(PHOTOS),--photos $(PHOTOS)) --out out/people.png
 
 build: install ## wheels of all packages into dist/
 	for p in $(PACKAGES); do REAL3D_SIBLINGS=name $(BIN)/uv build --quiet --wheel --out-dir dist packages/$$p || exit 1; done

@@ -8,7 +8,7 @@ from jaxtyping import Float, UInt8
 from core.perception.landmarks import Face, box_of
 from core.perception.window import cut_square
 
-TARGET_AREA = 0.21
+TARGET_AREA = 0.25
 """Share of the crop that the box of the face should cover (spec 11.1)."""
 TIGHTEST_AREA = 0.6
 """A photo that ends closer to the face than ``TARGET_AREA`` asks for is padded only when the face would cover more than this."""
