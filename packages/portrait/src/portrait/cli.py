@@ -71,7 +71,7 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto",
                         help="auto takes a GPU if there is one (default: auto)")  # fmt: skip
-    parser.add_argument("--debug", action="store_true", help="show the traceback of a failure, and the time of every stage")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of a failure, and the time of every stage and the memory")
 
 
 def _add_animate(commands: Any) -> None:
@@ -140,6 +140,7 @@ def _animate(options: argparse.Namespace) -> int:
         check_input(options.pose, "VIDEO")
     from portrait.clip import write_clip
     from portrait.pipeline import Portrait
+    from portrait.timing import peak_memory_mib
 
     portrait = Portrait.from_pretrained(options.weights, options.device)
     plan = portrait.plan(
@@ -148,7 +149,7 @@ def _animate(options: argparse.Namespace) -> int:
     )  # fmt: skip
     write_clip(portrait, plan, video, sheet, badge=not options.no_badge, progress=_progress)
     if options.debug:
-        print(f"mean time: {portrait.timer.report()}", file=sys.stderr)
+        print(f"mean time: {portrait.timer.report()}; peak memory {peak_memory_mib():.0f} MiB", file=sys.stderr)
     print(video)
     return 0
 

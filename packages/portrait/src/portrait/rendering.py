@@ -109,7 +109,8 @@ class Renderer:
         with self.timer("source networks"):
             identity, rest = source.coeffs.id, torch.zeros_like(source.coeffs.exp)
             pnccs = [render_pncc(self.face, identity, exp, self._pncc_size).to(self.device) for exp in (rest, source.coeffs.exp)]
-            planes = self.avatar.canonical(source.head.to(self.device))
+            camera = Camera.from_pose(source.coeffs.euler, source.coeffs.trans, self.avatar.renderer.config.focal)
+            planes = self.avatar.canonical(source.head.to(self.device), camera.to(self.device))
             features = self.compositor.prepare(
                 *(x.to(self.device) for x in (source.torso, source.segmap, plan.background, source.torso_mask))
             )
