@@ -41,9 +41,9 @@ class HeadAvatar(nn.Module):
             HeadRenderer.from_pretrained(folder / "renderer"),
         ).eval()
 
-    def canonical(self, head_image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 c p p"]:
-        """Canonical planes of a source image (head only, the rest -1); once per source."""
-        return self.i2p(head_image)
+    def canonical(self, head_image: Float[Tensor, "b 3 h w"], camera: Camera | None = None) -> Float[Tensor, "b 3 c p p"]:
+        """Canonical planes of a source image (head only, the rest -1) and the camera that took it; once per source."""
+        return self.i2p(head_image, camera)
 
     def animate(
         self,
@@ -66,7 +66,8 @@ class HeadAvatar(nn.Module):
         pncc_cano: Float[Tensor, "b 3 p p"] | None = None,
         window: Window | None = None,
         generator: torch.Generator | None = None,
+        source_camera: Camera | None = None,
     ) -> HeadRendering:
-        """All of Eq. 2; ``window`` and ``generator`` as in ``HeadRenderer.forward``."""
-        planes = self.animate(self.canonical(head_image), pncc_src, pncc_drv, pncc_cano)
+        """All of Eq. 2; ``window`` and ``generator`` as in ``HeadRenderer.forward``, ``source_camera`` as in ``I2P.forward``."""
+        planes = self.animate(self.canonical(head_image, source_camera), pncc_src, pncc_drv, pncc_cano)
         return self.renderer(planes, camera, window=window, generator=generator)

@@ -120,7 +120,7 @@ class AnimateModule(StageModule):
             batch = replace(batch, target=batch.source)
         pnccs = self._pnccs(batch)
         diff = self.avatar.adapter(pnccs.src, pnccs.drv, pnccs.cano)
-        planes = self.avatar.canonical(batch.source.head) + diff
+        planes = self.avatar.canonical(batch.source.head, batch.source.camera) + diff
         window = self._window(batch.target, generator)
         rendering = self.avatar.renderer(planes, batch.target.camera, window=window, generator=generator)
         target = HeadTarget.of(batch.target, self._raw_size, window)
@@ -139,7 +139,7 @@ class AnimateModule(StageModule):
         target = HeadTarget.of(batch.target, self._raw_size)
         source = HeadTarget.of(batch.source, self._raw_size)
         pnccs = self._pnccs(batch)
-        canonical = self.avatar.canonical(batch.source.head)
+        canonical = self.avatar.canonical(batch.source.head, batch.source.camera)
         moved = self.avatar.animate(canonical, pnccs.src, pnccs.drv, pnccs.cano)
         still = self.avatar.animate(canonical, pnccs.src, pnccs.src, pnccs.cano)
         rendering = self.avatar.renderer(moved, batch.target.camera)
@@ -155,7 +155,7 @@ class AnimateModule(StageModule):
     def portraits(self, batch: PairBatch) -> dict[str, Float[Tensor, "b _ _ _"]]:
         """Source, driving PNCC, raw rendering, depth, result, target."""
         pnccs = self._pnccs(batch)
-        planes = self.avatar.animate(self.avatar.canonical(batch.source.head), pnccs.src, pnccs.drv, pnccs.cano)
+        planes = self.avatar.animate(self.avatar.canonical(batch.source.head, batch.source.camera), pnccs.src, pnccs.drv, pnccs.cano)
         rendering = self.avatar.renderer(planes, batch.target.camera)
         return {
             "source": batch.source.head,

@@ -136,7 +136,7 @@ class ComposeModule(StageModule):
     @torch.no_grad()
     def _head(self, batch: PairBatch, generator: torch.Generator | None) -> Rendering:
         pnccs = draw_pnccs(self.face, batch, self.avatar.adapter.config.image_size)
-        planes = self.avatar.animate(self.avatar.canonical(batch.source.head), pnccs.src, pnccs.drv, pnccs.cano)
+        planes = self.avatar.animate(self.avatar.canonical(batch.source.head, batch.source.camera), pnccs.src, pnccs.drv, pnccs.cano)
         return self.avatar.renderer.render_raw(planes, batch.target.camera, generator=generator)
 
     def _compose(self, batch: PairBatch, generator: torch.Generator | None) -> tuple[Rendering, Composite]:

@@ -14,6 +14,9 @@ class I2PConfig:
 
     image_size: int = 512
     """The input is resized to this square; planes have half its side. A multiple of 32."""
+    head_frame: float = 0.0
+    """0: the image as it is, as published. Otherwise the image is first aligned with the head by its camera and shows a world
+    square of this side (``recon.alignment``), which spares a small network from learning to move pixels."""
     plane_channels: int = 32
     """Channels of one plane."""
     resnet: str = "resnet34"
@@ -123,6 +126,7 @@ I2P_PRESETS = {
     },
     "tiny": {
         "image_size": 192,
+        "head_frame": 0.76,
         "plane_channels": 16,
         "resnet": "",
         "resnet_widths": (32, 48, 96, 128),
@@ -144,8 +148,8 @@ I2P_PRESETS = {
     "paper": {},
     "200M": {"blocks": 14, "plane_blocks": 4},
 }
-# Heads of the embedded people in the space of the planes: FIT_FOCAL cameras show +-0.32 around the middle of the face.
-_HEAD = {"bound_centre": (0.0, 0.02, 0.06), "bound_radius": (0.34, 0.44, 0.38)}
+# Heads of the embedded people in the space of the planes, hair included; FIT_FOCAL cameras show +-0.32 or more around the face.
+_HEAD = {"box": 0.76, "bound_centre": (0.0, 0.0, 0.04), "bound_radius": (0.36, 0.38, 0.33)}
 _SCRATCH = {
     "activation": "silu",
     "sigma_bias": -1.5,

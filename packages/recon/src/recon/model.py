@@ -1,6 +1,7 @@
 """I2P: one head image to the canonical tri-plane (paper 3.1, Table 6; spec 4)."""
 
 import torch
+from core.camera import Camera
 from core.errors import PortraitError
 from core.hub import Pretrained
 from core.nn.conv import AtrousPyramid, LightResNet, Norm, conv3x3, norm_layer
@@ -11,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from recon.alignment import head_frame
 from recon.config import I2PConfig
 
 
@@ -29,19 +31,24 @@ class I2P(nn.Module, Pretrained):
         self.detail = detail_encoder(config)
         self.fuse = PlanePredictor(config)
 
-    def forward(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 c p p"]:
+    def forward(self, image: Float[Tensor, "b 3 h w"], camera: Camera | None = None) -> Float[Tensor, "b 3 c p p"]:
         """Canonical planes, flipped and ready for the renderer.
 
         Args:
             image: the head in [-1, 1] over -1, any square size; resized (antialiased) to ``config.image_size``.
+            camera: that took the image; needed when ``config.head_frame`` is set, ignored otherwise.
 
         Raises:
-            ValueError: the image is not square.
+            ValueError: the image is not square, or the camera is missing.
         """
         if image.shape[2] != image.shape[3]:
             raise ValueError(f"the image must be square, not {image.shape[3]} x {image.shape[2]}")
         size = self.config.image_size
-        if image.shape[2] != size:
+        if self.config.head_frame:
+            if camera is None:
+                raise ValueError(f"config.head_frame={self.config.head_frame} needs the camera of the image")
+            image = head_frame(image, camera, size, self.config.head_frame)
+        elif image.shape[2] != size:
             image = F.interpolate(image, (size, size), mode="bilinear", align_corners=False, antialias=True)
         x = with_coordinates(image)
         planes = self.fuse(self.lift(self.low(x)), self.detail(x))

@@ -103,7 +103,7 @@ class ReconModule(StageModule):
     def objective(self, batch: ViewBatch) -> Outcome:
         """Eq. 7 over the target views and, now and then, the source view."""
         generator = self.randomness()
-        planes = self.i2p(batch.source.head)
+        planes = self.i2p(batch.source.head, batch.source.camera)
         views = list(batch.targets)
         if self.source_view_every and self.global_step % self.source_view_every == 0:
             views.append(batch.source)
@@ -134,7 +134,7 @@ class ReconModule(StageModule):
         view = batch.targets[0]
         target = HeadTarget.of(view, self.renderer.config.raw_size)
         source = HeadTarget.of(batch.source, self.renderer.config.raw_size)
-        rendering = self.renderer(self.i2p(batch.source.head), view.camera)
+        rendering = self.renderer(self.i2p(batch.source.head, batch.source.camera), view.camera)
         return {
             "psnr_raw": psnr(rendering.raw, target.raw),
             "psnr": psnr(rendering.image, target.image),
@@ -144,7 +144,7 @@ class ReconModule(StageModule):
 
     def portraits(self, batch: ViewBatch) -> dict[str, Float[Tensor, "b _ _ _"]]:
         """Source, raw rendering, depth, result, target."""
-        rendering = self.renderer(self.i2p(batch.source.head), batch.targets[0].camera)
+        rendering = self.renderer(self.i2p(batch.source.head, batch.source.camera), batch.targets[0].camera)
         return {
             "source": batch.source.head,
             "raw": rendering.raw,

@@ -112,8 +112,8 @@ class ViewDataset(Dataset[ViewBatch]):
 
     def _view(self, clip: int, frame: int) -> HeadView:
         head, mask = self.store.file(clip).read(f"head.{frame}", f"mask.{frame}")
-        colours = torch.from_numpy(decode_picture(head, self.size)).permute(2, 0, 1)[None].float() / 127.5 - 1
-        alpha = torch.from_numpy(decode_picture(mask, self.size))[None, None].float() / 255
+        colours = torch.from_numpy(decode_picture(head, self.size)).permute(2, 0, 1)[None].contiguous().float().mul_(1 / 127.5).sub_(1)
+        alpha = torch.from_numpy(decode_picture(mask, self.size))[None, None].float().mul_(1 / 255)
         return HeadView(colours, alpha, Camera(self.store.labels(clip)["camera"][frame : frame + 1]))
 
 

@@ -1,0 +1,39 @@
+"""The source image centred on the head, upright and to scale, so that pixels lie where the frontal plane needs them."""
+
+import torch
+from core.camera import WORLD_SHIFT, Camera
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def head_frame(image: Float[Tensor, "b 3 h h"], camera: Camera, size: int, extent: float) -> Float[Tensor, "b 3 s s"]:
+    """Resample an image so that it shows the world square of side ``extent`` around the canonical origin, as an upright frontal head would.
+
+    A similarity transform in the picture plane: the origin of the 3DMM goes to its canonical place, the head's up direction upwards, and a
+    world unit at the depth of that origin becomes ``size / extent`` pixels. Yaw and pitch stay for the network to undo.
+
+    Args:
+        image: head in [-1, 1] over -1.
+        camera: that took the image.
+        size: side of the result in pixels.
+        extent: side of the world square; the box of the planes makes pixels and plane cells coincide.
+
+    Returns:
+        The aligned image, -1 outside the source.
+    """
+    rotation = camera.cam2world[:, :3, :3]
+    origin = torch.tensor(WORLD_SHIFT).to(image)
+    point = torch.einsum("bji,bj->bi", rotation, origin - camera.cam2world[:, :3, 3])
+    focal, centre = camera.intrinsics[:, 0, 0], camera.intrinsics[:, :2, 2]
+    scale = focal / point[:, 2]
+    middle = scale[:, None] * point[:, :2] + centre
+    up = F.normalize(rotation[:, 1, :2], dim=-1)
+    right = torch.stack([-up[:, 1], up[:, 0]], -1)
+    ticks = ((torch.arange(2 * size, device=image.device) + 0.5) / (2 * size) - 0.5).to(image) * extent
+    x, y = rearrange(ticks, "n -> 1 1 n 1"), rearrange(-ticks - origin[1], "n -> 1 n 1 1")
+    along, across = (rearrange(v * scale[:, None], "b k -> b 1 1 k") for v in (right, up))
+    grid = rearrange(middle, "b k -> b 1 1 k") + x * along + y * across
+    sampled = F.grid_sample(image + 1, 2 * grid - 1, mode="bilinear", padding_mode="zeros", align_corners=False)
+    return F.avg_pool2d(sampled, 2) - 1  # two samples per pixel and axis against aliasing

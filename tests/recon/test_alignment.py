@@ -1,0 +1,48 @@
+"""Alignment against points projected by hand."""
+
+import pytest
+import torch
+from core.camera import FIT_FOCAL, WORLD_SCALE, WORLD_SHIFT, Camera, rotation_from_euler
+from recon import I2P, I2PConfig
+from recon.alignment import head_frame
+
+EXTENT, SIZE = 0.8, 64
+
+
+def spot(x, y, size=512, radius=0.012):
+    """White disc around normalised (x, y) on black."""
+    ticks = (torch.arange(size) + 0.5) / size
+    return (((ticks[None] - x) ** 2 + (ticks[:, None] - y) ** 2) < radius**2).float().expand(1, 3, size, size) * 2 - 1
+
+
+def centre_of(image):
+    weight = (image[0, 0] + 1) / 2
+    ticks = (torch.arange(image.shape[-1]) + 0.5) / image.shape[-1]
+    return (weight * ticks[None]).sum() / weight.sum(), (weight * ticks[:, None]).sum() / weight.sum()
+
+
+@pytest.mark.parametrize("point", [(0.0, 0.0), (0.5, 0.4), (-0.6, 0.3)])
+@pytest.mark.parametrize(("roll", "depth", "shift"), [(0.0, 0.0, 0.0), (0.3, -2.0, 0.2), (-0.4, 1.0, -0.3)])
+def test_points_at_the_depth_of_the_face_land_on_their_plane_cells(point, roll, depth, shift):
+    """3DMM points of depth 0 under roll, translation and distance come back to world x, y."""
+    euler, trans = torch.tensor([[0.0, 0.0, roll]]), torch.tensor([[shift, 0.5 * shift, depth]])
+    posed = rotation_from_euler(euler)[0] @ torch.tensor([*point, 0.0]) + trans[0]
+    image = FIT_FOCAL * posed[:2] / (10 - posed[2])
+    aligned = head_frame(spot(0.5 + image[0], 0.5 - image[1]), Camera.from_pose(euler, trans, FIT_FOCAL), SIZE, EXTENT)
+    x, y = centre_of(aligned)
+    world = WORLD_SCALE * torch.tensor(point) + torch.tensor(WORLD_SHIFT[:2])
+    assert x == pytest.approx(0.5 + world[0].item() / EXTENT, abs=0.3 / SIZE)
+    assert y == pytest.approx(0.5 - world[1].item() / EXTENT, abs=0.3 / SIZE)
+
+
+def test_outside_the_source_is_empty():
+    aligned = head_frame(
+        torch.ones(1, 3, 64, 64), Camera.from_pose(torch.zeros(1, 3), torch.tensor([[0.0, 0.0, 4.0]]), FIT_FOCAL), SIZE, EXTENT
+    )
+    assert aligned[0, :, 0, 0].tolist() == [-1.0] * 3
+    assert aligned[0, :, 32, 32].tolist() == pytest.approx([1.0] * 3)
+
+
+def test_tiny_asks_for_the_camera():
+    with pytest.raises(ValueError, match="camera"):
+        I2P(I2PConfig.preset("tiny"))(torch.zeros(1, 3, 64, 64))
