@@ -47,4 +47,4 @@ def demo(out: Path, weights: str = "tiny", device: str = "auto", text: str = TEX
     write_clip(portrait, plan, video, sheet, progress=progress)
     print(f"{video}: {len(plan) / 25:.1f} s of video in {time.perf_counter() - start:.0f} s, {peak_memory_mib():.0f} MiB peak memory")
     print(f"{sheet}: source, PNCC, raw render, depth and result of some frames")
-    print(f"per frame: {portrait.timer.report()}")
+    print(f"time by stage: {portrait.timer.report()}")
