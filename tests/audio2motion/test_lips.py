@@ -57,22 +57,23 @@ def test_vowels_have_their_shapes():
         return mouth_track([Phoneme(symbol, 0.0, 1.0)], 25)[12]
 
     a, i, u, f = (held(symbol) for symbol in ("ɑː", "iː", "uː", "f"))
-    assert a[GAP] > 2 * i[GAP] > 0
+    assert a[GAP] > 1.5 * i[GAP] > 0
+    assert 0 < u[GAP] < 0.5 * i[GAP]
     assert i[WIDTH] > 0.7 > 0 > -0.7 > u[WIDTH]
     assert f[TUCK] > 0.9
     assert f[GAP] < 0.1
 
 
 def test_neighbours_pull():
-    """The vowel between two roundings is rounder than between two spreads; silence before speech stays shut."""
+    """The vowel between two roundings is rounder than between two spreads; lips stay parted in a pause."""
 
     def middle(side):
         return mouth_track([Phoneme(side, 0.0, 0.1), Phoneme("ə", 0.1, 0.16), Phoneme(side, 0.16, 0.3)], 8)[3, WIDTH]
 
     assert middle("u") < -0.3 < 0.3 < middle("i")
     quiet = mouth_track([Phoneme("", 0.0, 1.0), Phoneme("ɑː", 1.0, 1.5), Phoneme("", 1.5, 3.0)], 75)
-    assert quiet[:18, GAP].max() < 0.1
-    assert quiet[55:, GAP].max() < 0.02
+    assert quiet[:18, GAP].max() < 0.3 * quiet[31, GAP]
+    assert float(np.ptp(quiet[55:, GAP])) < 0.01
 
 
 def test_rig_measures(face):

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from audio2motion.config import Audio2MotionConfig
 from audio2motion.data import SpeechBatch
-from audio2motion.losses import LossWeights, cyclic_weight, expression_loss, landmark_loss, laplacian_loss, masked_mean
+from audio2motion.losses import LossWeights, cyclic_weight, expression_loss, landmark_loss, landmark_metric, laplacian_loss, masked_mean
 from audio2motion.model import Audio2Motion
 from audio2motion.synthesis import jitter_features
 
@@ -60,8 +60,7 @@ class Audio2MotionModule(LightningModule):
         self.face = face
         self.weights, self.schedule = weights, schedule
         self.init_from, self.jitter, self.seed = init_from, jitter, seed
-        self.register_buffer("basis", face.exp_basis[face.keypoints468], persistent=False)
-        self.register_buffer("point_weights", landmark_weights(), persistent=False)
+        self.register_buffer("metric", landmark_metric(face.exp_basis[face.keypoints468], landmark_weights()), persistent=False)
 
     def networks(self) -> dict[str, Pretrained]:
         """``audio2motion``, for `core.train.callbacks.ExportWeights`."""
@@ -115,7 +114,7 @@ class Audio2MotionModule(LightningModule):
         weights = self.weights
         return {
             "exp": weights.exp * expression_loss(made, true, mask),
-            "landmark": weights.landmark * landmark_loss(made, true, mask, self.basis, self.point_weights),
+            "landmark": weights.landmark * landmark_loss(made, true, mask, self.metric),
             "laplacian": weights.laplacian * laplacian_loss(made, mask),
             "l2": weights.l2 * masked_mean(made.square(), mask),
         }

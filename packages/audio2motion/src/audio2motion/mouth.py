@@ -10,7 +10,7 @@ from core.face.regions import OUTER_EYE_CORNERS
 from jaxtyping import Float, Int
 from torch import Tensor
 
-FULL_GAP = 0.18
+FULL_GAP = 0.235
 """Inner lip distance of a loud "ah" by an average speaker; the unit here is the distance of the outer eye corners."""
 SPREAD, ROUND = 0.055, 0.095
 """Change of mouth width at width channel +1 and -1 (a resting mouth is about 0.6 wide)."""

@@ -39,7 +39,7 @@ def motion_from_audio(
         temperature: 0 is the most likely motion, 1 the full variety.
         seed: of the latent noise.
         encoder: reuse one across calls; must be of the kind that the weights were trained on.
-        rest_in_silence: ease to the expression 0 in pauses longer than 0.3 s, so that the face is still.
+        rest_in_silence: ease to the expression 0 in silence longer than 0.8 s, so that the face is still.
 
     Returns:
         Codes on the CPU.
@@ -84,7 +84,7 @@ def controls_from_audio(wave: Float[Tensor, "n"], encoder: AudioEncoder, amplitu
     return Controls(encoder(wave)[None], pitch[None], units[None], torch.tensor([amplitude]), torch.ones(1, padded))
 
 
-def activity_gate(wave: Float[Tensor, "n"], frames: int, pause: float = 0.3, ease: float = 0.16) -> Float[Tensor, "t"]:
+def activity_gate(wave: Float[Tensor, "n"], frames: int, pause: float = 0.8, ease: float = 0.2) -> Float[Tensor, "t"]:
     """1 while somebody speaks, 0 in pauses longer than ``pause`` seconds, smooth over ``ease`` seconds on the pause's side."""
     levels = frame_levels(normalise_loudness(wave))
     active = F.pad(speech_frames(levels, below_db=36.0).float(), (0, max(0, 2 * frames - levels.shape[0])))[: 2 * frames]

@@ -55,12 +55,18 @@ CONSONANTS = {
     **dict.fromkeys("kɡgŋxɣqχc", Target(0.34, 0.0, 0.35, 0.1)),
     **dict.fromkeys("hɦʔħʕ", Target(0.45, 0.0, 0.15, 0.05)),
 }
+PAUSE = Target(0.2, 0.0, 0.6, 0.3)
+"""Between two phrases people keep the lips parted and breathe; `audio2motion.predict` brings the face to rest in longer silence."""
+PARTING = 0.3
+"""Share of the width channel that is added to the gap: spread lips bare the teeth, rounded lips leave a small hole."""
+LEAST_HOLE = 0.1
+"""Gap that rounding leaves at least."""
 STRESS = {"ˈ": 1.15, "ˌ": 1.0}
 UNSTRESSED = 0.8
 _VOICELESS_STOPS = "ptkqcʈ"
 _CLOSURE = 0.05
 """Seconds of closure that espeak puts before the event of a voiceless stop."""
-_LEAD = 0.02
+_LEAD = 0.05
 """The lips run this far ahead of the sound, in seconds."""
 
 
@@ -74,13 +80,13 @@ class Gesture:
 
 
 def gestures(phonemes: Sequence[Phoneme]) -> list[Gesture]:
-    """One gesture a sound; diphthongs and affricates give two; silence rests with shut lips."""
+    """One gesture a sound; diphthongs and affricates give two."""
     found: list[Gesture] = []
     for phoneme in phonemes:
         symbols = [s for s in phoneme.symbol if s in VOWELS or s in CONSONANTS]
         if not symbols:
             if not phoneme.symbol:
-                found.append(Gesture(phoneme.start, phoneme.end, Target(0.0, 0.0, 0.9, 0.4)))
+                found.append(Gesture(phoneme.start, phoneme.end, PAUSE))
             continue
         stress = next((gain for mark, gain in STRESS.items() if mark in phoneme.symbol), UNSTRESSED)
         length = (phoneme.end - phoneme.start) / len(symbols)
@@ -121,7 +127,7 @@ def mouth_track(
         return np.zeros((frames, len(CHANNELS)), np.float32)
     start, end = np.array([[g.start, g.end] for g in found]).T[..., None]
     early, late = np.maximum(start - times, 0), np.maximum(times - end, 0)
-    pull = np.exp(-early / (0.055 * spread) - late / (0.045 * spread)) + 1e-6
+    pull = np.exp(-early / (0.026 * spread) - late / (0.022 * spread)) + 1e-6
     targets = [g.target for g in found]
     columns = [[t.gap, t.width, t.hold_gap, t.hold_width, t.tuck, float(t.shut)] for t in targets]
     gap, width, hold_gap, hold_width, tuck, shut = np.array(columns).T[..., None]
@@ -129,8 +135,9 @@ def mouth_track(
     track_gap = (weight_gap * gap).sum(0) / weight_gap.sum(0)
     track_width = (weight_width * width).sum(0) / weight_width.sum(0)
     # Closing takes about 50 ms and is complete within the sound's span.
-    near = np.exp(-0.5 * ((early + late) / 0.024) ** 2)
+    near = np.exp(-0.5 * ((early + late) / 0.018) ** 2)
     press, tucked = (near * shut).max(0), (near * tuck).max(0)
-    track_gap = track_gap * (1 - press) * (1 - 0.8 * tucked)
+    rounded = np.maximum(track_gap + PARTING * track_width, np.minimum(track_gap, LEAST_HOLE))
+    track_gap = rounded * (1 - press) * (1 - 0.8 * tucked)
     track = np.stack([track_gap, track_width, tucked, press], 1)
     return track.reshape(frames, oversample, -1).mean(1).astype(np.float32)
