@@ -24,7 +24,8 @@ def test_tiny_reads_192_and_writes_96():
     config = I2PConfig.preset("tiny")
     assert (config.image_size, config.plane_size, config.plane_channels) == (192, 96, 16)
     with torch.device("meta"):
-        assert I2P(config)(torch.rand(1, 3, 512, 512)).shape == (1, 3, 16, 96, 96)
+        net = I2P(config)
+        assert net.fuse(net.lift(net.low(torch.rand(1, 5, 192, 192))), net.detail(torch.rand(1, 5, 192, 192))).shape == (1, 48, 96, 96)
 
 
 def test_paper_shapes_on_the_meta_device():
