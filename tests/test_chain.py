@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from experiments.launch import main
 
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
@@ -16,6 +17,11 @@ WRITTEN = {
 }
 
 
+def exported(root, stage):
+    """Where a stage's debug run leaves its weights."""
+    return root / "weights" / "audio2motion-debug" if stage == "audio2motion" else root / "runs" / f"{stage}-debug" / "weights"
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """One folder with the five networks, straight from the commands."""
@@ -24,9 +30,11 @@ def trained(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("REAL3D_RUNS", str(root / "runs"))
         patch.setenv("REAL3D_DATA", str(root / "data"))
+        patch.setenv("REAL3D_WEIGHTS", str(root / "weights"))
+        patch.chdir(root)
         for stage, networks in WRITTEN.items():
             main(["run", stage, "fit", "-c", str(EXPERIMENTS / stage / "debug.yaml")])
-            weights = root / "runs" / f"{stage}-debug" / "weights"
+            weights = exported(root, stage)
             assert sorted(path.name for path in weights.iterdir()) == sorted(networks)
             shutil.copytree(weights, together, dirs_exist_ok=True)
     return root
@@ -44,10 +52,7 @@ def test_stage_starts_from_the_one_before(trained):
     """Two steps at a warming-up learning rate: stage 2's renderer is stage 1's but for a little."""
     from recon import HeadRenderer
 
-    before, after = (
-        HeadRenderer.from_pretrained(trained / "runs" / f"{stage}-debug" / "weights" / "renderer").state_dict()
-        for stage in ("recon", "animate")
-    )
+    before, after = (HeadRenderer.from_pretrained(exported(trained, stage) / "renderer").state_dict() for stage in ("recon", "animate"))
     changes = [float((before[name].float() - after[name].float()).abs().max()) for name in before]
     assert 0 < max(changes) < 0.01
 
