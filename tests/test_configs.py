@@ -33,7 +33,8 @@ def name(path):
 @pytest.mark.parametrize("path", [p for p in FILES if not p.stem.startswith("sweep")], ids=name)
 def test_experiment_parses(path, parse):
     stage = "recon" if path.parent.name == "common" else path.parent.name
-    files = [path] if path.stem in WHOLE else [path.with_name("base.yaml"), path]
+    ground = "tiny" if path.stem.startswith("tiny_") else "base"
+    files = [path] if path.stem in WHOLE else [path.with_name(f"{ground}.yaml"), path]
     if path.parent.name == "common":
         files[0] = EXPERIMENTS / "recon" / "base.yaml"
     config = parse(stage, *(word for file in files for word in ("-c", file)))
