@@ -93,10 +93,10 @@ class AnimateModule(StageModule):
         return {"i2p": self.avatar.i2p, "adapter": self.avatar.adapter, "renderer": self.avatar.renderer}
 
     def load(self, folder: Path) -> None:
-        """Stage 1 has no adapter yet; a folder of this stage does."""
+        """Stage 1 has no adapter yet, and may have ended on smaller renderings; a folder of this stage has all."""
         for name, network in self.networks().items():
             if name != "adapter" or (folder / name).is_dir():
-                load_network(network, folder / name)
+                load_network(network, folder / name, ignore=("raw_size",) if name == "renderer" else ())
 
     def frozen(self) -> list[nn.Module]:
         """I2P when it is not fine-tuned."""

@@ -125,7 +125,7 @@ I2P_PRESETS = {
         "fuse_channels": (16, 16),
     },
     "tiny": {
-        "image_size": 192,
+        "image_size": 128,
         "head_frame": 0.76,
         "plane_channels": 16,
         "resnet": "",
