@@ -45,9 +45,10 @@ def encoder_for(config: Audio2MotionConfig) -> AudioEncoder:
 
 
 def frame_levels(wave: Float[Tensor, "n"]) -> Float[Tensor, "u"]:
-    """RMS of each 20 ms."""
+    """RMS of each 20 ms about its own mean, so that an offset or rumble is not taken for speech."""
     rows = -(-wave.shape[0] // HOP)
-    return F.pad(wave, (0, rows * HOP - wave.shape[0])).reshape(rows, HOP).square().mean(1).sqrt()
+    frames = F.pad(wave, (0, rows * HOP - wave.shape[0])).reshape(rows, HOP)
+    return (frames - frames.mean(1, keepdim=True)).square().mean(1).sqrt()
 
 
 def normalise_loudness(wave: Float[Tensor, "n"]) -> Float[Tensor, "n"]:

@@ -14,7 +14,7 @@ FULL_GAP = 0.235
 """Inner lip distance of a loud "ah" by an average speaker; the unit here is the distance of the outer eye corners."""
 SPREAD, ROUND = 0.055, 0.095
 """Change of mouth width at width channel +1 and -1 (a resting mouth is about 0.6 wide)."""
-OVERLAP = 0.012
+OVERLAP = 0.03
 """Lips pressed by force are driven this far beyond touching, so that an "m" stays shut when the network blurs it."""
 THINNING = 0.014
 """How much of the red of the lower lip goes under the teeth in "f"."""
