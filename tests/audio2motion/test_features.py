@@ -2,7 +2,7 @@ import librosa
 import numpy as np
 import pytest
 import torch
-from audio2motion.features import HubertEncoder, LogMelEncoder, mel_bank, normalise_loudness
+from audio2motion.features import HubertEncoder, LogMelEncoder, frame_levels, mel_bank, normalise_loudness, speech_frames
 from audio2motion.pitch import coarse_pitch, track_pitch
 from core.errors import PortraitError
 
@@ -92,3 +92,8 @@ def test_hubert_rows_and_overlap(tmp_path):
 def test_missing_hubert_is_explained(tmp_path):
     with pytest.raises(PortraitError, match="E_HUBERT"):
         HubertEncoder(str(tmp_path / "nothing"))
+
+
+def test_an_offset_is_not_speech():
+    wave = torch.cat([torch.from_numpy(voice(1.0)), torch.zeros(20_100)]) + 0.05
+    assert not speech_frames(frame_levels(normalise_loudness(wave)), below_db=36.0)[60:].any()

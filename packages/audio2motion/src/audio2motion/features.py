@@ -47,7 +47,10 @@ def encoder_for(config: Audio2MotionConfig) -> AudioEncoder:
 def frame_levels(wave: Float[Tensor, "n"]) -> Float[Tensor, "u"]:
     """RMS of each 20 ms about its own mean, so that an offset or rumble is not taken for speech."""
     rows = -(-wave.shape[0] // HOP)
-    frames = F.pad(wave, (0, rows * HOP - wave.shape[0])).reshape(rows, HOP)
+    if rows == 0:
+        return wave.new_zeros(0)
+    # The last value fills the last row: zeros would be a step where the sound has an offset.
+    frames = F.pad(wave, (0, rows * HOP - wave.shape[0]), value=float(wave[-1])).reshape(rows, HOP)
     return (frames - frames.mean(1, keepdim=True)).square().mean(1).sqrt()
 
 
