@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from core.nn.conv import Norm
 from core.presets import from_preset
 
 
@@ -31,8 +32,11 @@ class MotionAdapterConfig:
     """Stochastic depth of the last transformer block, while training."""
     dropout: float = 0.1
     """Share of the head's channels dropped while training."""
+    plain_norm: Norm = "none"
+    """Normalisation after the convolutions of the head (none in the paper); small networks trained from scratch need it to stay alive."""
     start_still: bool = False
-    """Initialise the last convolution near zero, so that training starts from the canonical planes."""
+    """Start with small residual planes and with ``stack`` showing what differs between driver and source. Expressions change a few
+    percent of the PNCC's pixels; a random start hardly sees them."""
     face_model: str = ""
     """Fingerprint of the face model whose PNCCs the weights were trained on; empty while untrained."""
 
@@ -62,6 +66,7 @@ PRESETS = {
         "head_channels": 16,
         "plane_channels": 8,
         "plane_size": 16,
+        "plain_norm": "group",
         "start_still": True,
     },
     "tiny": {
@@ -71,6 +76,7 @@ PRESETS = {
         "head_channels": 48,
         "plane_channels": 16,
         "plane_size": 64,
+        "plain_norm": "group",
         "drop_path": 0.0,
         "dropout": 0.0,
         "start_still": True,

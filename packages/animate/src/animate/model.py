@@ -2,6 +2,7 @@
 
 import torch
 from core.hub import Pretrained
+from core.nn.conv import norm_layer
 from core.nn.segformer import MiT, MiTConfig
 from core.nn.stylegan import EqualConv2d
 from core.render.triplane import flip_planes
@@ -11,6 +12,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from animate.config import MotionAdapterConfig
+
+SMALL = 0.01
+"""Spread of the last convolution's weights where training starts from nearly still planes."""
+CONTRAST = 4.0
+"""How much the difference of driver and source is amplified at that start."""
 
 
 class PyramidHead(nn.Module):
@@ -46,12 +52,26 @@ class MotionAdapter(nn.Module, Pretrained):
         self.head = PyramidHead(config.widths, width, config.dropout)
         layers: list[nn.Module] = []
         for _ in range(3):
-            layers += [nn.Conv2d(width, width, 3, padding=1), nn.LeakyReLU(0.01)]
+            layers.append(nn.Conv2d(width, width, 3, padding=1))
+            if config.plain_norm != "none":
+                layers.append(norm_layer(config.plain_norm, width))
+            layers.append(nn.LeakyReLU(0.01))
         self.convs = nn.Sequential(*layers)
         self.to_planes = nn.Conv2d(width, 3 * config.plane_channels, 3, padding=1)
         if config.start_still:
-            nn.init.normal_(self.to_planes.weight, std=1e-4)
+            nn.init.normal_(self.to_planes.weight, std=SMALL)
             nn.init.zeros_(self.to_planes.bias)
+            self._start_with_differences()
+
+    @torch.no_grad()
+    def _start_with_differences(self) -> None:
+        """``stack`` begins as the source plus the amplified difference of driver and source, channel by channel."""
+        weight = torch.zeros_like(self.stack.weight)
+        source, driver = self.config.in_channels - 6, self.config.in_channels - 3
+        for channel in range(3):
+            weight[channel, driver + channel] = CONTRAST
+            weight[channel, source + channel] = 1 - CONTRAST
+        self.stack.weight.copy_(weight * self.config.in_channels**0.5)  # undo the equalised gain
 
     def forward(
         self,

@@ -25,6 +25,8 @@ class AnimateWeights:
     """Masked L1 on the final image."""
     perceptual: float = 0.1
     """VGG distance on both; needs VGG weights unless 0."""
+    clip_outliers: bool = True
+    """Clamp the largest errors in the masked L1, as published; off for quick training from scratch."""
     lips: float = 0.5
     """L1 on the crop around the lips (whole images only)."""
     lips_perceptual: float = 0.05
@@ -63,8 +65,8 @@ def animate_losses(
     """
     mask = target.image_mask
     losses = {
-        "raw": weights.raw * masked_l1(rendering.raw, target.raw, target.mask),
-        "image": weights.image * masked_l1(rendering.image, target.image, mask),
+        "raw": weights.raw * masked_l1(rendering.raw, target.raw, target.mask, clip_outliers=weights.clip_outliers),
+        "image": weights.image * masked_l1(rendering.image, target.image, mask, clip_outliers=weights.clip_outliers),
         "mask": weights.mask * F.mse_loss(rendering.weights, target.mask),
     }
     if weights.entropy:

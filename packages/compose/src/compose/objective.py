@@ -20,6 +20,8 @@ class ComposeWeights:
 
     image: float = 1.0
     """L1 on the portrait, 1 near the torso and 0.5 elsewhere."""
+    clip_outliers: bool = True
+    """Clamp the largest errors in the masked L1, as published; off for quick training from scratch."""
     perceptual: float = 0.1
     """VGG distance; needs VGG weights unless 0."""
     lips: float = 0.2
@@ -53,7 +55,7 @@ def compose_losses(
         perceptual: distance of two image batches in [-1, 1], or None.
     """
     torso = torso_mask(target.segmap)
-    losses = {"image": weights.image * masked_l1(composite.image, target.image, torso, outside=0.5)}
+    losses = {"image": weights.image * masked_l1(composite.image, target.image, torso, 0.5, weights.clip_outliers)}
     made, real = (lip_crops(image, target.keypoints) for image in (composite.image, target.image))
     losses["lips"] = weights.lips * F.l1_loss(made, real)
     if perceptual is not None:
