@@ -12,7 +12,9 @@ PACKAGES = ("core", "recon", "animate", "compose", "audio2motion", "portrait")
 
 
 def test_versions_agree():
-    versions = {line for p in PACKAGES for line in (ROOT / "packages" / p / "pyproject.toml").read_text().splitlines() if line.startswith("version")}
+    versions = {
+        line for p in PACKAGES for line in (ROOT / "packages" / p / "pyproject.toml").read_text().splitlines() if line.startswith("version")
+    }
     assert len(versions) == 1
 
 
@@ -24,7 +26,9 @@ def test_lock_has_no_address_and_no_sibling():
 
 @pytest.mark.slow
 @pytest.mark.net
-@pytest.mark.parametrize(("package", "public"), [("recon", "I2P"), ("animate", "MotionAdapter"), ("compose", "HTBSR"), ("audio2motion", "Audio2Motion")])
+@pytest.mark.parametrize(
+    ("package", "public"), [("recon", "I2P"), ("animate", "MotionAdapter"), ("compose", "HTBSR"), ("audio2motion", "Audio2Motion")]
+)
 def test_installs_alone(package, public, tmp_path):
     uv = shutil.which("uv", path=str(Path(sys.executable).parent)) or shutil.which("uv")
     python = tmp_path / "env" / "bin" / "python"

@@ -71,7 +71,7 @@ def test_planes_are_flipped_for_the_renderer():
 
 def test_still_start_hardly_moves_the_planes():
     still, free = network()(*pnccs(3)).abs().mean(), network(start_still=False)(*pnccs(3)).abs().mean()
-    assert 0 < still < 0.05 * free
+    assert 0 < still < 0.3 * free
 
 
 def test_inference_is_deterministic_and_training_is_not():

@@ -52,6 +52,7 @@ class AnimateModule(StageModule):
         superres_start: int = 30000,
         source_every: int = 16,
         seed: int = 0,
+        focus: float = 4.0,
     ) -> None:
         """Options.
 
@@ -69,6 +70,7 @@ class AnimateModule(StageModule):
             superres_start: first step at which the super-resolution learns.
             source_every: the source frame is its own target every so many steps (keeps the identity); 0: never.
             seed: of windows and ray jitter.
+            focus: how much more often a window looks at mouth and eyes than elsewhere on the head.
         """
         renderer = HeadRendererConfig.preset(scale if scale in ("debug", "tiny") else "paper")
         gan = None
@@ -87,6 +89,7 @@ class AnimateModule(StageModule):
         self.finetune, self.finetune_start, self.finetune_stop = finetune, finetune_start, finetune_stop
         self.superres_start = superres_start
         self.source_every = source_every
+        self.focus = focus
 
     def networks(self) -> dict[str, Pretrained]:
         """``i2p``, ``adapter`` and ``renderer``."""
@@ -180,7 +183,7 @@ class AnimateModule(StageModule):
         if self.window is None:
             return None
         mask = F.avg_pool2d(frame.head_mask, frame.head_mask.shape[-1] // self._raw_size)
-        return draw_window(expressive_interest(mask, frame.keypoints), self.window, generator)
+        return draw_window(expressive_interest(mask, frame.keypoints, self.focus), self.window, generator)
 
     def _laplacian(self, batch: PairBatch, pnccs: PNCCs, diff: Tensor) -> Tensor:
         before, after = draw_neighbours(self.face, batch, pnccs.src.shape[-1])

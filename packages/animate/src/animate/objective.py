@@ -84,13 +84,14 @@ def animate_losses(
     return losses
 
 
-def expressive_interest(mask: Float[Tensor, "b 1 s s"], keypoints: Float[Tensor, "b 68 3"]) -> Float[Tensor, "b 1 s s"]:
+def expressive_interest(mask: Float[Tensor, "b 1 s s"], keypoints: Float[Tensor, "b 68 3"], focus: float = 4.0) -> Float[Tensor, "b 1 s s"]:
     """Where a training window should look: a little everywhere, more on the head, most on mouth and eyes.
 
     Args:
         mask: head mask at the raw size.
         keypoints: in [-1, 1], y down.
+        focus: weight of mouth and eyes over that of the rest of the head.
     """
     points = (keypoints[..., :2] + 1) / 2
     centres = torch.stack([points[:, part].mean(1) for part in (RIGHT_EYE, LEFT_EYE, MOUTH)], 1)
-    return 0.1 + mask + 4 * box_interest(centres, mask.shape[-1], 0.06)
+    return 0.1 + mask + focus * box_interest(centres, mask.shape[-1], 0.06)

@@ -2,7 +2,7 @@
 
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -12,6 +12,14 @@ from pytorch_lightning import Callback, Trainer
 from core.hub import Pretrained
 from core.train.pictures import contact_sheet
 from core.train.stage import StageModule
+
+
+@runtime_checkable
+class HandsOver(Protocol):
+    """A LightningModule of any stage that names the networks it hands over."""
+
+    def networks(self) -> dict[str, Pretrained]:
+        """Networks by folder name."""
 
 
 class ExportWeights(Callback):
@@ -30,16 +38,16 @@ class ExportWeights(Callback):
         self.folder = Path(folder)
         self.half = half
 
-    def on_validation_end(self, trainer: Trainer, pl_module: StageModule) -> None:
+    def on_validation_end(self, trainer: Trainer, pl_module: HandsOver) -> None:
         """Export while training, not in the sanity check."""
         if trainer.state.fn == "fit" and not trainer.sanity_checking:
             self._export(trainer, pl_module)
 
-    def on_train_end(self, trainer: Trainer, pl_module: StageModule) -> None:
+    def on_train_end(self, trainer: Trainer, pl_module: HandsOver) -> None:
         """Export the final weights."""
         self._export(trainer, pl_module)
 
-    def _export(self, trainer: Trainer, pl_module: StageModule) -> None:
+    def _export(self, trainer: Trainer, pl_module: HandsOver) -> None:
         if trainer.is_global_zero:
             for name, network in pl_module.networks().items():
                 export_network(network, self.folder / name, self.half)
@@ -74,11 +82,14 @@ class LogPortraits(Callback):
         self, trainer: Trainer, pl_module: StageModule, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
         """Write ``portraits/step_N.png`` beside the logs and show it to loggers that take images (W&B)."""
-        if batch_idx or trainer.sanity_checking or not trainer.is_global_zero:
+        if batch_idx or trainer.sanity_checking:
+            return
+        folder = _pictures(trainer)
+        if not trainer.is_global_zero:
             return
         with torch.no_grad():
             sheet = contact_sheet(pl_module.portraits(batch), self.rows, self.size)
-        self._save(trainer, sheet, f"step_{trainer.global_step:07d}")
+        _save(sheet, folder / f"step_{trainer.global_step:07d}.png")
         for logger in trainer.loggers:
             if hasattr(logger, "log_image"):
                 logger.log_image(key="portraits", images=[sheet], step=trainer.global_step)
@@ -87,9 +98,14 @@ class LogPortraits(Callback):
         self, trainer: Trainer, pl_module: StageModule, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
         """Write ``portraits/predict_R_N.png`` for batch N of rank R."""
-        self._save(trainer, contact_sheet(outputs, self.rows, self.size), f"predict_{trainer.global_rank}_{batch_idx:04d}")
+        _save(contact_sheet(outputs, self.rows, self.size), _pictures(trainer) / f"predict_{trainer.global_rank}_{batch_idx:04d}.png")
 
-    def _save(self, trainer: Trainer, sheet: np.ndarray, name: str) -> None:
-        folder = Path(trainer.log_dir or trainer.default_root_dir) / "portraits"
-        folder.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(sheet).save(folder / f"{name}.png")
+
+def _pictures(trainer: Trainer) -> Path:
+    """Folder of the contact sheets. Every rank has to ask: ``log_dir`` is a broadcast, and a rank that asks alone waits for ever."""
+    return Path(trainer.log_dir or trainer.default_root_dir) / "portraits"
+
+
+def _save(sheet: np.ndarray, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(sheet).save(path)
