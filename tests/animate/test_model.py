@@ -74,6 +74,13 @@ def test_still_start_hardly_moves_the_planes():
     assert 0 < still < 0.3 * free
 
 
+def test_relative_adapter_leaves_the_source_expression_alone():
+    model, (src, drv, cano) = network(start_still=False, relative=True), pnccs(3)
+    assert model(src, src, cano).abs().max() == 0
+    plain = network(start_still=False)
+    torch.testing.assert_close(model(src, drv, cano), plain(src, drv, cano) - plain(src, src, cano))
+
+
 def test_inference_is_deterministic_and_training_is_not():
     model, images = network(start_still=False, dropout=0.5), pnccs(3)
     assert torch.equal(model(*images), model(*images))

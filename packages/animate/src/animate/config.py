@@ -34,6 +34,9 @@ class MotionAdapterConfig:
     """Share of the head's channels dropped while training."""
     plain_norm: Norm = "none"
     """Normalisation after the convolutions of the head (none in the paper); small networks trained from scratch need it to stay alive."""
+    relative: bool = False
+    """Subtract what the network says when the driver wears the source's expression: equal expressions then change nothing, and only what
+    depends on the driver can be learnt. Without it a small network spends itself on a constant correction of the planes."""
     start_still: bool = False
     """Start with small residual planes and with ``stack`` showing what differs between driver and source. Expressions change a few
     percent of the PNCC's pixels; a random start hardly sees them."""
@@ -77,6 +80,7 @@ PRESETS = {
         "plane_channels": 16,
         "plane_size": 64,
         "plain_norm": "group",
+        "relative": True,
         "drop_path": 0.0,
         "dropout": 0.0,
         "start_still": True,

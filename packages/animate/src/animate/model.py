@@ -89,6 +89,10 @@ class MotionAdapter(nn.Module, Pretrained):
         Raises:
             ValueError: ``pncc_cano`` is missing although the network was built for three PNCCs.
         """
+        planes = self._planes(pncc_src, pncc_drv, pncc_cano)
+        return planes - self._planes(pncc_src, pncc_src, pncc_cano) if self.config.relative else planes
+
+    def _planes(self, pncc_src: Tensor, pncc_drv: Tensor, pncc_cano: Tensor | None) -> Tensor:
         images = [pncc_src, pncc_drv]
         if self.config.pncc_inputs == "cano+src+drv":
             if pncc_cano is None:
