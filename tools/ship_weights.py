@@ -20,7 +20,7 @@ def main(stage2: str, stage3: str, stage4: str, out: str) -> None:
     """Read strictly, write float16, say how large it is."""
     speech = next(
         folder
-        for folder in (Path(stage4), Path(stage4) / "audio2motion", Path(stage4) / "audio2motion-tiny")
+        for folder in (Path(stage4), Path(stage4) / "audio2motion", Path(stage4) / "audio2motion-tiny" / "audio2motion")
         if (folder / "config.json").is_file()
     )
     networks = {
