@@ -46,7 +46,7 @@ doctor: install ## what this machine has, what is missing, what to do
 train: install ## train one stage: make train STAGE=recon ARGS="-c experiments/recon/base.yaml"
 	$(BIN)/lightning run $(STAGE) fit $(ARGS)
 
-train-tiny: install ## remake the shipped weights: PHOTOS=folder make train-tiny (about two hours on two cores)
+train-tiny: install ## remake the shipped weights: PHOTOS=folder make train-tiny
 	PATH="$(CURDIR)/$(BIN):$$PATH" PHOTOS="$(PHOTOS)" experiments/train_tiny.sh
 
 people: install ## contact sheet of made people: out/people.png (PHOTOS=folder for lifted ones)

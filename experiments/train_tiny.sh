@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The embedded model from nothing: the four stages in order on made people, then into the package as float16. About two hours on two cores.
+# The embedded model from nothing: the four stages in order on made people, then into the package as float16.
 # PHOTOS=folder/of/portraits experiments/train_tiny.sh      (without PHOTOS: procedural people only)
 set -euo pipefail
 cd "$(dirname "$0")/.."

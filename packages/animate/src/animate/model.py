@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from animate.config import MotionAdapterConfig
 
-SMALL = 0.01
+SMALL = 0.001
 """Spread of the last convolution's weights where training starts from nearly still planes."""
 CONTRAST = 4.0
 """How much the difference of driver and source is amplified at that start."""
