@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from core.perception.landmarks import Face, box_of
+from core.perception.faces import box_of
+from core.perception.landmarks import Face
 from core.perception.window import cut_square
 
 TARGET_AREA = 0.25

@@ -3,19 +3,15 @@
 import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float, UInt8
 
 from core.errors import PortraitError
-from core.perception import solutions
+from core.perception.faces import Box, box_of, face_finder
 from core.perception.window import cut_square
 
 log = logging.getLogger(__name__)
-
-Box = tuple[float, float, float, float]
-"""left, top, right, bottom in pixels."""
 
 MIN_SIDE = 24.0
 POOR_SIDE = 80.0
@@ -130,12 +126,6 @@ def track_faces(frames: Iterable[UInt8[np.ndarray, "h w 3"]], fps: float | int =
     return track(frames, fps)
 
 
-def box_of(points: Float[np.ndarray, "n d"]) -> Box:
-    """Bounding box (left, top, right, bottom) of points."""
-    low, high = points[:, :2].min(axis=0), points[:, :2].max(axis=0)
-    return float(low[0]), float(low[1]), float(high[0]), float(high[1])
-
-
 def mesh_in_window(image: UInt8[np.ndarray, "h w 3"], box: Box, scale: float, size: int = 384) -> Float[np.ndarray, "478 3"] | None:
     """Measure the face nearest to the middle of a square window.
 
@@ -149,8 +139,7 @@ def mesh_in_window(image: UInt8[np.ndarray, "h w 3"], box: Box, scale: float, si
         Points in pixels of ``image``, z in the same unit, or None.
     """
     left, top, side = _window(box, scale)
-    result = solutions.face_mesh().run(cut_square(image, left, top, side, size))
-    meshes = [points_of(face) for face in result.multi_face_landmarks or []]
+    meshes = face_finder().meshes(cut_square(image, left, top, side, size))
     if not meshes:
         return None
     best = min(meshes, key=lambda points: float(np.square(points[:468, :2].mean(axis=0) - 0.5).sum()))
@@ -165,11 +154,6 @@ def face_from_pixels(points: Float[np.ndarray, "478 3"], height: int, width: int
     across = points[263] - points[33]
     roll = float(np.degrees(np.arctan2(across[1], across[0])))
     return Face((points / np.array([width, height, width])).astype(np.float32), box, float(area), float(inside.mean()), roll, score)
-
-
-def points_of(face: Any) -> Float[np.ndarray, "478 3"]:
-    """MediaPipe's landmark list as an array, normalised by the image it was found in."""
-    return np.array([(point.x, point.y, point.z) for point in face.landmark], np.float32)
 
 
 def _window(box: Box, scale: float) -> tuple[int, int, int]:
@@ -187,7 +171,7 @@ def _measure(image: UInt8[np.ndarray, "h w 3"], box: Box, score: float) -> Face 
 
 
 def _candidates(image: UInt8[np.ndarray, "h w 3"], tile: tuple[int, int, int] | None = None) -> list[tuple[float, Box]]:
-    """Scores and boxes from both detectors in the image, or in a square part of it, in pixels of the image."""
+    """Scores and boxes of the detectors in the image, or in a square part of it, in pixels of the image."""
     import cv2
 
     left, top, side = tile or (0, 0, 0)
@@ -195,15 +179,9 @@ def _candidates(image: UInt8[np.ndarray, "h w 3"], tile: tuple[int, int, int] | 
     height, width = part.shape[:2]
     shrink = min(1.0, 1024 / max(height, width))
     small = cv2.resize(part, (max(1, round(width * shrink)), max(1, round(height * shrink))), interpolation=cv2.INTER_AREA)
-    boxes: list[tuple[float, Box]] = []
-    for full_range in (False, True):
-        for found in solutions.face_detection(full_range).run(small).detections or []:
-            if tile is not None and found.score[0] < SURE:
-                continue
-            box = found.location_data.relative_bounding_box
-            x, y, w, h = box.xmin * width + left, box.ymin * height + top, box.width * width, box.height * height
-            boxes.append((float(found.score[0]), (x, y, x + w, y + h)))
-    return boxes
+    across, down = width / small.shape[1], height / small.shape[0]
+    boxes = [(score, box) for score, box in face_finder().boxes(small) if tile is None or score >= SURE]
+    return [(score, (x0 * across + left, y0 * down + top, x1 * across + left, y1 * down + top)) for score, (x0, y0, x1, y1) in boxes]
 
 
 def _tiles(image: UInt8[np.ndarray, "h w 3"], parts: int) -> list[tuple[int, int, int]]:

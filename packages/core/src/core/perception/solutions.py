@@ -13,7 +13,8 @@ from jaxtyping import UInt8
 
 from core.errors import PortraitError
 
-_lock = threading.RLock()
+lock = threading.RLock()
+"""Held round every call of native code."""
 CHATTY_CALLS = 3
 """MediaPipe's native code prints warnings of no use while a graph starts and when it first finds something."""
 
@@ -29,7 +30,7 @@ class Solution:
         """
         from importlib import import_module
 
-        with _lock, _quiet():
+        with lock, quiet():
             try:
                 found = import_module(f"mediapipe.python.solutions.{module}")
             except ImportError as error:
@@ -42,16 +43,16 @@ class Solution:
     def run(self, image: UInt8[np.ndarray, "h w 3"]) -> Any:
         """MediaPipe's result for one RGB image."""
         image = np.ascontiguousarray(image)
-        with _lock:
+        with lock:
             if self._calls >= CHATTY_CALLS:
                 return self._solution.process(image)
             self._calls += 1
-            with _quiet():
+            with quiet():
                 return self._solution.process(image)
 
     def reset(self) -> None:
         """Forget what was followed through earlier images."""
-        with _lock, _quiet():
+        with lock, quiet():
             self._solution.reset()
             self._warm_up()
         self._calls = 0
@@ -97,7 +98,7 @@ def _selfie_segmentation(process: int) -> Solution:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Send the file descriptor of standard error, where native code writes, to nowhere."""
     sys.stderr.flush()
     try:

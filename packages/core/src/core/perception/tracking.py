@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from core.perception import solutions
-from core.perception.landmarks import Box, box_of, detect_faces, face_from_pixels, points_of
+from core.perception.faces import Box, box_of, face_follower
+from core.perception.landmarks import detect_faces, face_from_pixels
 from core.perception.window import cut_square
 
 SMOOTHING = np.array([-3, 12, 17, 12, -3], np.float32) / 35
@@ -56,7 +56,7 @@ class _Follower:
         self.box: Box | None = None
         self.window: tuple[int, int, int] | None = None
         self.lost = 0
-        self.mesh = solutions.tracking_face_mesh()
+        self.mesh = face_follower()
 
     def find(self, frame: UInt8[np.ndarray, "h w 3"]) -> Float[np.ndarray, "478 3"]:
         points = self._in_window(frame)
@@ -76,10 +76,10 @@ class _Follower:
         if self.window is None:
             return None
         left, top, side = self.window
-        result = self.mesh.run(cut_square(frame, left, top, side, WINDOW_SIZE))
-        if not result.multi_face_landmarks:
+        mesh = self.mesh.next_mesh(cut_square(frame, left, top, side, WINDOW_SIZE))
+        if mesh is None:
             return None
-        points = points_of(result.multi_face_landmarks[0]) * np.float32(side) + np.array([left, top, 0], np.float32)
+        points = mesh * np.float32(side) + np.array([left, top, 0], np.float32)
         return points if self.box is None or _continues(self.box, box_of(points[:468]), 0.5) else None
 
     def _search(self, frame: UInt8[np.ndarray, "h w 3"]) -> bool:
