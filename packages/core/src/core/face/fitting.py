@@ -44,22 +44,22 @@ class FitResult:
 
 
 def _basis(face: FaceModel) -> Basis:
-    index = face.keypoints468
+    index = face.keypoints468[face.matched468]
     return Basis(face.mean[index].cpu(), face.id_basis[index].cpu(), face.exp_basis[index].cpu())
 
 
 def _normals(face: FaceModel) -> Float[Tensor, "n 3"]:
-    """Unit normals of the mean face at the 468 points."""
+    """Unit normals of the mean face at the matched points."""
     corners = face.mean[face.triangles]
     normal = torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     total = torch.zeros_like(face.mean)
     for corner in range(3):
         total.index_add_(0, face.triangles[:, corner], normal)
-    return torch.nn.functional.normalize(total[face.keypoints468], dim=1).cpu()
+    return torch.nn.functional.normalize(total[face.keypoints468[face.matched468]], dim=1).cpu()
 
 
-def _evidence(landmarks: Float[np.ndarray, "t n d"]) -> Evidence:
-    """Landmarks of the image with the camera's axes, and weights that do not know the pose yet."""
+def _evidence(face: FaceModel, landmarks: Float[np.ndarray, "t n d"]) -> Evidence:
+    """Landmarks of the image with the camera's axes, those that the model has, and weights that do not know the pose yet."""
     points = torch.from_numpy(np.ascontiguousarray(landmarks[:, :POINTS], np.float32))
     has_depth = points.shape[2] > 2
     depth = -points[..., 2:3] if has_depth else torch.zeros_like(points[..., :1])
@@ -67,7 +67,9 @@ def _evidence(landmarks: Float[np.ndarray, "t n d"]) -> Evidence:
     weights[list({*LIPS_INNER, *LIPS_OUTER, *RIGHT_EYE, *LEFT_EYE})] = FEATURE_WEIGHT
     noise = torch.tensor([1 / NOISE, 1 / NOISE, 1 / DEPTH_NOISE if has_depth else 0.0])
     columns = torch.cat([points[..., :1] - 0.5, 0.5 - points[..., 1:2], depth], 2)
-    return Evidence(columns, (weights[:, None] * noise).expand_as(columns).contiguous())
+    matched = face.matched468.cpu()
+    columns = columns[:, matched]
+    return Evidence(columns, (weights[matched, None] * noise).expand_as(columns).contiguous())
 
 
 def _trust_visible(evidence: Evidence, normals: Float[Tensor, "n 3"], rotation: Float[Tensor, "b 3 3"]) -> Evidence:
@@ -77,7 +79,7 @@ def _trust_visible(evidence: Evidence, normals: Float[Tensor, "n 3"], rotation: 
 
 
 def _start(face: FaceModel, landmarks: Float[np.ndarray, "t n d"], identity: Float[Tensor, "1 80"]) -> tuple[Evidence, State]:
-    evidence = _evidence(landmarks)
+    evidence = _evidence(face, landmarks)
     rotation, trans = affine_pose(_basis(face).mean, evidence)
     state = State(identity, torch.zeros(len(landmarks), 64), rotation, trans)
     return _trust_visible(evidence, _normals(face), rotation), state
@@ -90,9 +92,10 @@ def _check(landmarks: np.ndarray, dimensions: int) -> None:
 
 def reprojection_error(face: FaceModel, coeffs: FaceCoeffs, landmarks: Float[np.ndarray, "b n d"]) -> Float[Tensor, " b"]:
     """Mean distance between projected and measured points, in units of the outer eye distance as seen from the front at the same depth."""
-    basis, evidence = _basis(face), _evidence(landmarks)
+    basis, evidence = _basis(face), _evidence(face, landmarks)
     _, points = posed(basis, State(coeffs.id, coeffs.exp, rotation_from_euler(coeffs.euler), coeffs.trans))
-    right, left = (points[:, corner] for corner in OUTER_EYE_CORNERS)
+    places = face.matched468.cumsum(0) - 1
+    right, left = (points[:, places[corner]] for corner in OUTER_EYE_CORNERS)
     return residuals(points, evidence)[..., :2].norm(dim=2).mean(1) / (left - right).norm(dim=1)
 
 

@@ -5,33 +5,39 @@ apart, the origin in the middle of the face. ``V = mean + B_id i + B_exp e``; ``
 of 1015/224 image sides looks along -z.
 """
 
+import copy
 import hashlib
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from safetensors.torch import load
 from torch import Tensor, nn
 
 from core.camera import FIT_DISTANCE, FIT_FOCAL, rotation_from_euler
+from core.errors import PortraitError
 from core.face.regions import LM68, POINTS
 
 
 class FaceModel(nn.Module):
     """A linear 3D morphable face model with whitened codes.
 
+    Its numbers stay out of checkpoints (a licence may forbid passing them on): a checkpoint holds the fingerprint and fits no other model.
+
     Args:
         mean: mean vertices, the origin in their middle.
         id_basis: vertex motion per unit of every identity code.
         exp_basis: vertex motion per unit of every expression code.
         triangles: surface seen from the front; eyes and mouth are holes.
-        keypoints468: vertex of every MediaPipe point.
+        keypoints468: vertex of every MediaPipe point; negative where the model has none.
         name: what to call the model in messages.
+        keypoints68: vertex of every iBUG point; None takes those of the MediaPipe points ``regions.LM68``.
 
     Attributes:
         ncc: normalised coordinate code, the mean vertex scaled to [0, 1] per axis: the colours of PNCC (Eq. 1).
-        keypoints68: vertex of every iBUG point.
+        matched468: False for MediaPipe points without a vertex, which ``keypoints468`` sends to vertex 0; fits and losses leave them out.
         fingerprint: 12 hex digits that differ between models; weights trained on one model do not fit another.
     """
 
@@ -41,6 +47,7 @@ class FaceModel(nn.Module):
     triangles: Int[Tensor, "f 3"]
     ncc: Float[Tensor, "v 3"]
     keypoints468: Int[Tensor, "468"]
+    matched468: Bool[Tensor, "468"]
     keypoints68: Int[Tensor, "68"]
 
     def __init__(
@@ -51,16 +58,23 @@ class FaceModel(nn.Module):
         triangles: Int[Tensor, "f 3"],
         keypoints468: Int[Tensor, "468"],
         name: str,
+        keypoints68: Int[Tensor, "68"] | None = None,
     ) -> None:
         super().__init__()
         low, high = mean.amin(0), mean.amax(0)
-        self.register_buffer("mean", mean.float())
-        self.register_buffer("id_basis", id_basis.float())
-        self.register_buffer("exp_basis", exp_basis.float())
-        self.register_buffer("triangles", triangles.long())
-        self.register_buffer("ncc", ((mean - low) / (high - low)).float())
-        self.register_buffer("keypoints468", keypoints468.long())
-        self.register_buffer("keypoints68", keypoints468.long()[list(LM68)])
+        points = keypoints468.long().clamp_min(0)
+        buffers = {
+            "mean": mean.float(),
+            "id_basis": id_basis.float(),
+            "exp_basis": exp_basis.float(),
+            "triangles": triangles.long(),
+            "ncc": ((mean - low) / (high - low)).float(),
+            "keypoints468": points,
+            "matched468": keypoints468 >= 0,
+            "keypoints68": points[list(LM68)] if keypoints68 is None else keypoints68.long(),
+        }
+        for key, value in buffers.items():
+            self.register_buffer(key, value, persistent=False)
         self.name = name
         numbers = (self.mean, self.id_basis, self.exp_basis, self.triangles)
         self.fingerprint = hashlib.sha256(b"".join(x.cpu().numpy().tobytes() for x in numbers)).hexdigest()[:12]
@@ -69,6 +83,50 @@ class FaceModel(nn.Module):
     def embedded() -> "FaceModel":
         """The statistical model that ships with the package, in MediaPipe's topology (one shared instance, on the host)."""
         return _embedded()
+
+    @staticmethod
+    def from_bfm(folder: str | Path, lm68_one_based: bool = False) -> "FaceModel":
+        """The Basel Face Model 2009 with the expressions of Guo et al., from the user's own files; see ``core.face.bfm.load_bfm``."""
+        from core.face.bfm import load_bfm
+
+        return load_bfm(Path(folder), lm68_one_based)
+
+    @classmethod
+    def load(cls, source: str | Path = "embedded", lm68_one_based: bool = False) -> "FaceModel":
+        """An instance of one's own of the model that an option names.
+
+        Args:
+            source: ``embedded``, or a folder with the files of BFM 2009.
+            lm68_one_based: see ``core.face.bfm.load_bfm``; without effect on the embedded model, whose numbers count from 0.
+
+        Raises:
+            PortraitError: ``E_FACE_MODEL`` when a file of the folder is missing or wrong.
+        """
+        if str(source) == "embedded":
+            return copy.deepcopy(_embedded())
+        return cls.from_bfm(source, lm68_one_based)
+
+    def require(self, fingerprint: str, owner: str) -> None:
+        """See that something was made with this model; an empty ``fingerprint`` says that any will do.
+
+        Raises:
+            PortraitError: ``E_FACE_MODEL``; ``owner`` says what was made, in the plural.
+        """
+        if fingerprint and fingerprint != self.fingerprint:
+            raise PortraitError("E_FACE_MODEL", f"{owner} belong to face model {fingerprint}, this is {self.fingerprint} ({self.name})",
+                                "Choose the face model that they were made with: --face-model or model.face_model.")  # fmt: skip
+
+    def get_extra_state(self) -> str:
+        """What a checkpoint keeps of the model."""
+        return self.fingerprint
+
+    def set_extra_state(self, state: str) -> None:
+        """Refuse a checkpoint that was made with another model.
+
+        Raises:
+            PortraitError: ``E_FACE_MODEL``.
+        """
+        self.require(state, "the numbers of this checkpoint")
 
     def vertices(self, id: Float[Tensor, "b 80"], exp: Float[Tensor, "b 64"]) -> Float[Tensor, "b v 3"]:
         """Vertices in canonical pose, 3DMM units."""
