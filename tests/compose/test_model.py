@@ -12,7 +12,7 @@ from recon import HeadRendererConfig
 from torch import nn
 from torch.nn import functional as F
 
-DEBUG = HTBSRConfig.preset("debug")
+DEBUG = replace(HTBSRConfig.preset("debug"), head_skip=False)
 PUBLISHED = replace(DEBUG, warp_skip=False, final_composite=False)
 VARIANTS = {
     "debug": DEBUG,

@@ -91,3 +91,14 @@ def test_window_scales_with_the_image() -> None:
     image = torch.arange(2 * 8 * 8.0).reshape(2, 1, 8, 8)
     window = Window(torch.tensor([0, 1]), torch.tensor([2, 1]), 2)
     assert torch.equal(window.crop(image, 2)[1, 0], image[1, 0, 2:6, 2:6])
+
+
+def test_projection_inverts_rays():
+    torch.manual_seed(0)
+    camera = Camera.from_pose(0.4 * torch.randn(2, 3), torch.randn(2, 3) * 0.3, FIT_FOCAL)
+    rays, distance = camera.rays(5), 1 + torch.rand(2, 25)
+    place, found = camera.project(rays.origins + rays.directions * distance[..., None])
+    ticks = (torch.arange(5) + 0.5) / 5
+    y, x = torch.meshgrid(ticks, ticks, indexing="ij")
+    torch.testing.assert_close(place, torch.stack([x, y], -1).flatten(0, 1).expand(2, -1, -1), atol=1e-5, rtol=0)
+    torch.testing.assert_close(found, distance, atol=1e-5, rtol=0)

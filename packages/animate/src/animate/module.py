@@ -1,6 +1,5 @@
 """Stage 2: a motion adapter moves the canonical tri-plane; I2P and renderer are fine-tuned (paper 3.2, Eq. 3 and 4)."""
 
-import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from core.losses.perceptual import build_perceptual
 from core.losses.regularizers import density_total_variation
 from core.nn.discriminator import DualDiscriminatorConfig
 from core.train.adversary import Adversary, AdversaryOptions, Views
+from core.train.data import require_clips
 from core.train.pictures import depth_picture
 from core.train.schedule import Group, Schedule
 from core.train.scores import psnr
@@ -53,6 +53,7 @@ class AnimateModule(StageModule):
         source_every: int = 16,
         seed: int = 0,
         focus: float = 4.0,
+        face_model: str = "embedded",
     ) -> None:
         """Options.
 
@@ -71,6 +72,7 @@ class AnimateModule(StageModule):
             source_every: the source frame is its own target every so many steps (keeps the identity); 0: never.
             seed: of windows and ray jitter.
             focus: how much more often a window looks at mouth and eyes than elsewhere on the head.
+            face_model: ``embedded``, or a folder with the files of BFM 2009 (docs/faces.md); that with which the clips were fitted.
         """
         renderer = HeadRendererConfig.preset(scale if scale in ("debug", "tiny") else "paper")
         gan = None
@@ -79,7 +81,7 @@ class AnimateModule(StageModule):
         super().__init__(schedule, gan, init_from, seed)
         if window is not None and gan is not None:
             raise ValueError("the discriminator judges whole images: use window=None or adversary.weight=0")
-        self.face = copy.deepcopy(FaceModel.embedded())
+        self.face = FaceModel.load(face_model)
         adapter = MotionAdapterConfig.preset(scale if scale in ("debug", "tiny") else "paper")
         adapter = MotionAdapter(replace(adapter, face_model=self.face.fingerprint))
         self.avatar = HeadAvatar(I2P(I2PConfig.preset(scale)), adapter, HeadRenderer(renderer))
@@ -94,6 +96,11 @@ class AnimateModule(StageModule):
     def networks(self) -> dict[str, Pretrained]:
         """``i2p``, ``adapter`` and ``renderer``."""
         return {"i2p": self.avatar.i2p, "adapter": self.avatar.adapter, "renderer": self.avatar.renderer}
+
+    def setup(self, stage: str) -> None:
+        """Besides, see that the clips belong to the face model."""
+        super().setup(stage)
+        require_clips(self.trainer, self.face)
 
     def load(self, folder: Path) -> None:
         """Stage 1 has no adapter yet, and may have ended on smaller renderings; a folder of this stage has all."""

@@ -105,7 +105,7 @@ class FrameBudget(Sampler[list[int]]):
 class Audio2MotionDataModule(LightningDataModule):
     """Training and validation clips from a corpus folder (`audio2motion.corpus`), real or made.
 
-    The features must be those of the network's preset; the codes those of the embedded face model unless the corpus says otherwise.
+    The features must be those of the network's preset, the codes those of its face model.
     """
 
     def __init__(
@@ -120,6 +120,7 @@ class Audio2MotionDataModule(LightningDataModule):
         frame_budget: int = 20_000,
         num_workers: int = 0,
         seed: int = 0,
+        face_model: str = "embedded",
     ) -> None:
         """Options.
 
@@ -134,12 +135,14 @@ class Audio2MotionDataModule(LightningDataModule):
             frame_budget: padded audio frames per rank and step when ``crop`` is None.
             num_workers: loader processes.
             seed: of the made clips and of the order.
+            face_model: whose codes are made: ``embedded`` or a folder with the files of BFM 2009.
         """
         super().__init__()
         self.root, self.scale = Path(root), scale
         self.made_clips, self.made_val_clips, self.speech = made_clips, made_val_clips, speech
         self.crop, self.batch_size, self.frame_budget = crop, batch_size, frame_budget
         self.num_workers, self.seed = num_workers, seed
+        self.face_model = face_model
 
     def prepare_data(self) -> None:
         """Synthesise the corpus once per machine; one made by another recipe is made again.
@@ -150,12 +153,13 @@ class Audio2MotionDataModule(LightningDataModule):
         if not self.made_clips:
             read_info(self.root)
             return
-        info = self._made_info()
+        face = FaceModel.load(self.face_model)
+        info = self._made_info(face)
         if (self.root / INDEX).is_file() and read_info(self.root) == info:
             return
         total = self.made_clips + self.made_val_clips
         encoder = encoder_for(Audio2MotionConfig.preset(self.scale))
-        clips = SpeechDataset(total, encoder, MouthRig(FaceModel.embedded()), self.seed, self.speech)
+        clips = SpeechDataset(total, encoder, MouthRig(face), self.seed, self.speech)
         named = ((f"made{index:06d}", "train" if index < self.made_clips else "val", clips[index]) for index in range(total))
         write_corpus(self.root, info, named)
 
@@ -183,7 +187,7 @@ class Audio2MotionDataModule(LightningDataModule):
         return DataLoader(clips, collate_fn=collate_clips, num_workers=self.num_workers,
                           persistent_workers=self.num_workers > 0, **options)  # fmt: skip
 
-    def _made_info(self) -> CorpusInfo:
+    def _made_info(self, face: FaceModel) -> CorpusInfo:
         config = Audio2MotionConfig.preset(self.scale)
         recipe = {"clips": [self.made_clips, self.made_val_clips], "seed": self.seed, **asdict(self.speech)}
-        return CorpusInfo(config.audio, config.audio_width, FaceModel.embedded().fingerprint, json.dumps(recipe))
+        return CorpusInfo(config.audio, config.audio_width, face.fingerprint, json.dumps(recipe))

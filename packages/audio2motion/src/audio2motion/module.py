@@ -26,7 +26,7 @@ PAPER_SCHEDULE = Schedule(lr=5e-4, betas=(0.9, 0.999), warmup=1000, factor=0.1, 
 
 
 class Audio2MotionModule(LightningModule):
-    """Trains `Audio2Motion`; the codes are those of the embedded face model, whose fingerprint goes into the weights' config."""
+    """Trains `Audio2Motion`; the fingerprint of the face model whose codes it learns goes into the weights' config."""
 
     def __init__(
         self,
@@ -37,6 +37,7 @@ class Audio2MotionModule(LightningModule):
         mouth_amplitude: float | None = None,
         jitter: bool = False,
         seed: int = 0,
+        face_model: str = "embedded",
     ) -> None:
         """Options.
 
@@ -48,9 +49,10 @@ class Audio2MotionModule(LightningModule):
             mouth_amplitude: default amplitude stored with the weights; None: the preset's.
             jitter: vary log-mel features at every step (`audio2motion.synthesis.jitter_features`).
             seed: of the latent noise and the jitter.
+            face_model: ``embedded``, or a folder with the files of BFM 2009 (docs/faces.md); that of the corpus.
         """
         super().__init__()
-        face = FaceModel.embedded()
+        face = FaceModel.load(face_model)
         config = replace(Audio2MotionConfig.preset(scale), face_model=face.fingerprint)
         if mouth_amplitude is not None:
             config = replace(config, mouth_amplitude=mouth_amplitude)
@@ -60,7 +62,8 @@ class Audio2MotionModule(LightningModule):
         self.face = face
         self.weights, self.schedule = weights, schedule
         self.init_from, self.jitter, self.seed = init_from, jitter, seed
-        self.register_buffer("metric", landmark_metric(face.exp_basis[face.keypoints468], landmark_weights()), persistent=False)
+        metric = landmark_metric(face.exp_basis[face.keypoints468], landmark_weights() * face.matched468)
+        self.register_buffer("metric", metric, persistent=False)
 
     def networks(self) -> dict[str, Pretrained]:
         """``audio2motion``, for `core.train.callbacks.ExportWeights`."""
@@ -70,10 +73,12 @@ class Audio2MotionModule(LightningModule):
         """Read ``init_from`` and see that the corpus belongs to this network.
 
         Raises:
-            PortraitError: ``E_DATA`` when features or face model differ.
+            PortraitError: ``E_DATA`` when features or face model of the corpus differ, ``E_FACE_MODEL`` when those of ``init_from`` do.
         """
         if self.init_from is not None:
-            self.net.load_state_dict(Audio2Motion.from_pretrained(Path(self.init_from) / "audio2motion").state_dict())
+            start = Audio2Motion.from_pretrained(Path(self.init_from) / "audio2motion")
+            self.face.require(start.config.face_model, f"the weights in {self.init_from}")
+            self.net.load_state_dict(start.state_dict())
         data = getattr(self.trainer, "datamodule", None)
         if data is not None:
             info, config = data.info(), self.net.config
@@ -81,15 +86,7 @@ class Audio2MotionModule(LightningModule):
             if (info.audio, info.audio_width, info.face_model) != wanted:
                 found = (info.audio, info.audio_width, info.face_model)
                 raise PortraitError("E_DATA", f"the corpus holds (features, width, face model) {found}, the network needs {wanted}",
-                                    "Set model.scale and data.scale alike, or prepare the corpus again.")  # fmt: skip
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """The embedded face model is package data: keep it out of checkpoints."""
-        checkpoint["state_dict"] = {k: v for k, v in checkpoint["state_dict"].items() if not k.startswith("face.")}
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """The counterpart of `on_save_checkpoint`."""
-        checkpoint["state_dict"] |= {f"face.{k}": v for k, v in self.face.state_dict().items()}
+                                    "Set scale and face_model of model and data alike, or prepare the corpus again.")  # fmt: skip
 
     def training_step(self, batch: SpeechBatch, index: int) -> Float[Tensor, ""]:
         """Eq. 6 plus the optional terms."""

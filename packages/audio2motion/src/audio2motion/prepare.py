@@ -33,9 +33,14 @@ def main(args: Sequence[str] | None = None) -> None:
     parser.add_argument("--scale", default="paper", choices=sorted(PRESETS), help="network preset; sets the kind of audio features")
     parser.add_argument("--val", type=float, default=0.02, help="share of the videos kept for validation, chosen by their names")
     parser.add_argument("--max-lost", type=float, default=0.1, help="largest share of frames without a face")
+    parser.add_argument("--face-model", default="embedded", help="embedded, or a folder with the files of BFM 2009 (docs/faces.md)")
     options = parser.parse_args(args)
     config = Audio2MotionConfig.preset(options.scale)
-    face, encoder = FaceModel.embedded(), encoder_for(config)
+    try:
+        face = FaceModel.load(options.face_model)
+    except PortraitError as error:
+        sys.exit(str(error))
+    encoder = encoder_for(config)
     videos = sorted(path for path in options.videos.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES)
     if not videos:
         sys.exit(f"E_DATA: no video in {options.videos}. Give a folder with {' '.join(VIDEO_SUFFIXES)} files.")

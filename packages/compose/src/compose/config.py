@@ -35,6 +35,8 @@ class HTBSRConfig:
     """Depth slices of the torso feature volume; few slices should be odd, so that one lies at z = 0 where the key points are."""
     keypoints: Sequence[int] = (0, 8, 16, 27)
     """Which of the 68 key points drive the torso: jaw ends, chin, bridge of the nose."""
+    lm68_one_based: bool = False
+    """The 68 key points of BFM 2009 carry the official code's off-by-one numbers (``core.face.bfm``), as its weights expect."""
     heatmap_variance: float = 0.01
     """Variance of the key-point heat maps, in coordinates [-1, 1]."""
     motion_channels: Sequence[int] = (64, 128, 256, 512, 1024)
@@ -64,6 +66,9 @@ class HTBSRConfig:
     final_composite: bool = False
     """The layers are laid over each other at ``image_size``, so that torso and background keep their own sharpness;
     the super-resolution branch draws the head."""
+    head_skip: bool = False
+    """The photograph's own pixels, moved by ``look_back``, are laid over the drawn head where the network trusts them;
+    needs ``final_composite``."""
 
     def __post_init__(self) -> None:
         for name in ("sr_channels", "appearance_channels", "keypoints", "motion_channels", "decoder_channels"):
@@ -75,6 +80,8 @@ class HTBSRConfig:
             raise ValueError(f"torso_size {self.torso_size}: a quarter of it must be a multiple of {levels}")
         if self.fuse == "concat" and self.final_composite:
             raise ValueError("fuse='concat' has no masks to composite with: set final_composite=False")
+        if self.head_skip and not self.final_composite:
+            raise ValueError("head_skip lays the photograph over the head layer: set final_composite=True")
 
     @property
     def fusion_size(self) -> int:
@@ -96,6 +103,7 @@ _SMALL = {
     "motion_gradient": 1.0,
     "warp_skip": True,
     "final_composite": True,
+    "head_skip": True,
 }
 PRESETS = {
     "debug": _SMALL
@@ -139,5 +147,5 @@ PRESETS = {
         "fuse_channels": 16,
     },
     "paper": {},
-    "release": {"torso": "v2", "fuse": "v2"},
+    "release": {"torso": "v2", "fuse": "v2", "lm68_one_based": True},
 }

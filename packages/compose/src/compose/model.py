@@ -11,16 +11,19 @@ from core.nn.stylegan import SynthesisBlock
 from core.nn.superres import SuperResolution
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from compose.background import BackgroundEncoder
 from compose.box import Box
 from compose.config import HTBSRConfig
 from compose.fusion import FOG, blend, concat_layers, fuse, over, person_mask
+from compose.head_skip import HeadSkip, head_layer
+from compose.lookback import LookBack
 from compose.torso import Torso, TorsoBranch, TorsoFeatures
 from compose.warping import resize
 
-HEAD_MARGIN = 6
-"""Pixels of the raw rendering around the head that the convolutions of the head layer can see (4), and some."""
+HEAD_MARGIN = 8
+"""Pixels of the raw rendering around the head that the convolutions of the head layer can see (6), and some."""
 
 
 @dataclass(frozen=True)
@@ -32,12 +35,14 @@ class SourceFeatures:
         background: encoded background at the fusion size.
         background_rgb: background image at the fusion size.
         background_image: background image at full size.
+        head: colours of the photograph's head, continued beyond its edge, and its opacity; with ``head_skip`` only.
     """
 
     torso: TorsoFeatures
     background: Float[Tensor, "b c f f"]
     background_rgb: Float[Tensor, "b 3 f f"]
     background_image: Float[Tensor, "b 3 S S"]
+    head: Float[Tensor, "b 4 S S"] | None = None
 
     def expand(self, count: int) -> "SourceFeatures":
         """One source for ``count`` frames, without copying; unchanged if there is one per frame already."""
@@ -48,7 +53,8 @@ class SourceFeatures:
             return x.expand(count, *x.shape[1:])
 
         torso = TorsoFeatures(*(repeat(getattr(self.torso, each.name)) for each in fields(self.torso)))
-        return SourceFeatures(torso, repeat(self.background), repeat(self.background_rgb), repeat(self.background_image))
+        head = None if self.head is None else repeat(self.head)
+        return SourceFeatures(torso, repeat(self.background), repeat(self.background_rgb), repeat(self.background_image), head)
 
 
 @dataclass(frozen=True)
@@ -114,6 +120,7 @@ class HTBSR(nn.Module, Pretrained):
         if config.fuse == "v2":
             self.head_torso = HeadTorsoConvs(width)
             self.head_torso_block = SynthesisBlock(width, width, config.style_channels, up=False)
+        self.head_skip = HeadSkip(width, config.fuse_channels) if config.head_skip else None
         if config.final_composite:  # the first output is the stage-2 head: the fusion adds nothing yet
             nn.init.normal_(self.mix[-1].weight, std=1e-4)
             nn.init.zeros_(self.mix[-1].bias)
@@ -144,6 +151,8 @@ class HTBSR(nn.Module, Pretrained):
         segmap: Float[Tensor, "b 6 S S"],
         background: Float[Tensor, "b 3 S S"],
         torso_mask: Float[Tensor, "b 1 S S"] | None = None,
+        head_image: Float[Tensor, "b 3 S S"] | None = None,
+        head_mask: Float[Tensor, "b 1 S S"] | None = None,
     ) -> SourceFeatures:
         """Everything that depends on the source only; differentiable, so that training can call it for every batch.
 
@@ -152,9 +161,19 @@ class HTBSR(nn.Module, Pretrained):
             segmap: one-hot segmentation of the source (spec 10: 0 background, 1 hair, 2 body skin, 3 face, 4 clothes, 5 other).
             background: background with the person painted out, or any other one, in [-1, 1].
             torso_mask: where ``torso_image`` holds torso, if known; otherwise found from the classes and the black around it.
+            head_image: the photograph's head over -1; needed with ``head_skip``.
+            head_mask: its opacity in [0, 1]; needed with ``head_skip``.
+
+        Raises:
+            ValueError: ``head_skip`` without the head.
         """
+        head = None
+        if self.head_skip is not None:
+            if head_image is None or head_mask is None:
+                raise ValueError("head_skip=True needs head_image and head_mask, the photograph's head")
+            head = head_layer(head_image, head_mask)
         small = resize(background, self.config.fusion_size)
-        return SourceFeatures(self.torso.prepare(torso_image, segmap, torso_mask), self.background(small), small, background)
+        return SourceFeatures(self.torso.prepare(torso_image, segmap, torso_mask), self.background(small), small, background, head)
 
     def forward(
         self,
@@ -163,6 +182,7 @@ class HTBSR(nn.Module, Pretrained):
         source: SourceFeatures,
         kp_src: Float[Tensor, "#b n 3"],
         kp_drv: Float[Tensor, "b n 3"],
+        view: LookBack | None = None,
     ) -> Composite:
         """Compose one batch of frames.
 
@@ -172,9 +192,17 @@ class HTBSR(nn.Module, Pretrained):
             source: what ``prepare`` made, one per frame or one for all.
             kp_src: 68 projected key points of the source in [-1, 1], y down, z = 0 (Eq. 9).
             kp_drv: the same of the driving frame.
+            view: where the photograph shows what the frame shows (``look_back``); needed with ``head_skip``.
+
+        Raises:
+            ValueError: ``head_skip`` without ``view``.
         """
-        compose = self._layered if self.config.final_composite else self._fused
-        return compose(feature, weights.detach(), source.expand(len(feature)), kp_src.expand_as(kp_drv), kp_drv)
+        if self.head_skip is not None and view is None:
+            raise ValueError("head_skip=True needs view, what compose.lookback.look_back returns")
+        source, kp_src, weights = source.expand(len(feature)), kp_src.expand_as(kp_drv), weights.detach()
+        if self.config.final_composite:
+            return self._layered(feature, weights, source, kp_src, kp_drv, view)
+        return self._fused(feature, weights, source, kp_src, kp_drv)
 
     def _fused(self, feature: Tensor, weights: Tensor, source: SourceFeatures, kp_src: Tensor, kp_drv: Tensor) -> Composite:
         """As published: features and images are fused at half the output size, the last block draws the output (spec 7.4)."""
@@ -196,27 +224,44 @@ class HTBSR(nn.Module, Pretrained):
         mixed = self.mix(concat_layers(foreground, source.background, person))
         return self._composite(self.superres.block1(mixed, rgb)[1], torso)
 
-    def _layered(self, feature: Tensor, weights: Tensor, source: SourceFeatures, kp_src: Tensor, kp_drv: Tensor) -> Composite:
+    def _layered(
+        self, feature: Tensor, weights: Tensor, source: SourceFeatures, kp_src: Tensor, kp_drv: Tensor, view: LookBack | None
+    ) -> Composite:
         """The fused features refine the head layer; the layers then cover each other at full size and keep their sharpness.
 
         At inference the head is drawn only where its mask is not empty; the margin makes that exact.
         """
         size = self.config.image_size
-        crop = not torch.is_grad_enabled() and not self.training and self.config.torso == "v1"  # v2 looks at the whole head image
-        box = Box.around(weights > FOG, HEAD_MARGIN) if crop else Box.whole(weights)
+        photo = None if view is None or source.head is None else HeadSkip.move(source.head, view)
+        box = self._head_box(weights, photo)
         head, head_rgb = self.superres.block0(box.cut(feature), box.cut(feature[:, :3]))
         torso = self.torso(source.torso, kp_src, kp_drv, self._context(head_rgb, weights))
         torso_features = resize(self.torso_features(torso.hidden), self.config.fusion_size)
         head_mask, person = (box.cut(mask, 2) for mask in self._masks(weights, torso))
+        if photo is not None:
+            evidence = box.cut(HeadSkip.evidence(photo, view, weights), 2)
+            head = head + self.head_skip.features(evidence)
         foreground = self._foreground(head, box.cut(torso_features, 2), head_mask)
         if self.config.fuse == "v2":
             foreground, head_rgb = self.head_torso_block(foreground, head_rgb)
-        mixed = self.mix(concat_layers(foreground, box.cut(source.background, 2), person))
-        drawn = self.superres.block1(head + mixed, head_rgb)[1]
+        mixed = head + self.mix(concat_layers(foreground, box.cut(source.background, 2), person))
+        drawn = self.superres.block1(mixed, head_rgb)[1]
         below = blend(resize(torso.image, size), source.background_image, resize(torso.mask, size))
         cover = box.cut(resize(weights, size), 4)
+        if photo is not None:
+            layers = blend(box.cut(photo, 4), torch.cat([drawn, cover], 1), self.head_skip.trust(mixed, evidence))
+            drawn, cover = layers.split([3, 1], 1)
         image = box.paste(over(drawn, box.cut(below, 4), cover, self.config.head_threshold), below, 4)
         return self._composite(image, torso)
+
+    def _head_box(self, weights: Tensor, photo: Tensor | None) -> Box:
+        """What of the raw rendering is worth drawing: all of it in training and where the torso looks at the whole head (version 2)."""
+        if torch.is_grad_enabled() or self.training or self.config.torso == "v2":
+            return Box.whole(weights)
+        there = weights > FOG
+        if photo is not None:
+            there = there | (F.adaptive_max_pool2d(photo[:, 3:], weights.shape[-1]) > FOG)
+        return Box.around(there, HEAD_MARGIN)
 
     def _context(self, head_rgb: Tensor, weights: Tensor) -> Tensor | None:
         """Version 2: the rendered head and its mask at twice the side of the torso volume."""

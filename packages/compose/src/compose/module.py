@@ -1,6 +1,5 @@
 """Stage 3: head, torso and background become one picture; everything before is frozen (paper 3.3)."""
 
-import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -17,6 +16,7 @@ from core.losses.perceptual import build_perceptual
 from core.nn.discriminator import DualDiscriminatorConfig
 from core.render.volume import Rendering
 from core.train.adversary import Adversary, AdversaryOptions, Views
+from core.train.data import require_clips
 from core.train.pictures import depth_picture
 from core.train.schedule import Group, Schedule
 from core.train.scores import psnr
@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from compose.config import HTBSRConfig
+from compose.lookback import LookBack, head_surface, look_back
 from compose.model import HTBSR, Composite
 from compose.objective import ComposeWeights, compose_losses
 
@@ -49,6 +50,7 @@ class ComposeModule(StageModule):
         inpaint: bool = True,
         source_every: int = 4,
         seed: int = 0,
+        face_model: str = "embedded",
     ) -> None:
         """Options.
 
@@ -63,6 +65,7 @@ class ComposeModule(StageModule):
             inpaint: feed the background with the person painted out (False: the source picture as it is, an ablation).
             source_every: the source frame is its own target every so many steps; 0: never.
             seed: of ray jitter.
+            face_model: ``embedded``, or a folder with the files of BFM 2009 (docs/faces.md); that of stage 2 and of the clips.
         """
         small = scale if scale in ("debug", "tiny") else "paper"
         renderer, config = HeadRendererConfig.preset(small), HTBSRConfig.preset(small)
@@ -72,7 +75,7 @@ class ComposeModule(StageModule):
         super().__init__(schedule, gan, init_from, seed)
         if fuse is not None:
             config = replace(config, fuse=fuse, final_composite=config.final_composite and fuse != "concat")
-        self.face = copy.deepcopy(FaceModel.embedded())
+        self.face = FaceModel.load(face_model)
         adapter = MotionAdapter(replace(MotionAdapterConfig.preset(small), face_model=self.face.fingerprint))
         self.avatar = HeadAvatar(I2P(I2PConfig.preset(scale)), adapter, HeadRenderer(renderer))
         self.htbsr = HTBSR(config)
@@ -84,6 +87,11 @@ class ComposeModule(StageModule):
     def networks(self) -> dict[str, Pretrained]:
         """``htbsr``."""
         return {"htbsr": self.htbsr}
+
+    def setup(self, stage: str) -> None:
+        """Besides, see that the clips belong to the face model."""
+        super().setup(stage)
+        require_clips(self.trainer, self.face)
 
     def load(self, folder: Path) -> None:
         """Networks of stage 2; ``htbsr`` goes on from the folder if it is there, else from the super-resolution of stage 2."""
@@ -134,13 +142,23 @@ class ComposeModule(StageModule):
         }
 
     @torch.no_grad()
-    def _head(self, batch: PairBatch, generator: torch.Generator | None) -> Rendering:
+    def _head(self, batch: PairBatch, generator: torch.Generator | None) -> tuple[Rendering, LookBack | None]:
         pnccs = draw_pnccs(self.face, batch, self.avatar.adapter.config.image_size)
-        planes = self.avatar.animate(self.avatar.canonical(batch.source.head, batch.source.camera), pnccs.src, pnccs.drv, pnccs.cano)
-        return self.avatar.renderer.render_raw(planes, batch.target.camera, generator=generator)
+        canonical = self.avatar.canonical(batch.source.head, batch.source.camera)
+        planes = self.avatar.animate(canonical, pnccs.src, pnccs.drv, pnccs.cano)
+        head = self.avatar.renderer.render_raw(planes, batch.target.camera, generator=generator)
+        if not self.htbsr.config.head_skip:
+            return head, None
+        photograph = self.avatar.renderer.render_raw(canonical, batch.source.camera)
+        expression = batch.source.coeffs.exp
+        source = head_surface(self.face, photograph, batch.source.coeffs, expression)
+        frame = head_surface(self.face, head, batch.target.coeffs, expression)
+        return head, look_back(frame, batch.target.camera, source, batch.source.camera)
 
     def _compose(self, batch: PairBatch, generator: torch.Generator | None) -> tuple[Rendering, Composite]:
-        head = self._head(batch, generator)
+        head, view = self._head(batch, generator)
         background = batch.background if self.inpaint else batch.source.image
-        source = self.htbsr.prepare(batch.torso, batch.source.segmap, background)
-        return head, self.htbsr(head.feature, head.weights, source, batch.source.keypoints, batch.target.keypoints)
+        source = self.htbsr.prepare(
+            batch.torso, batch.source.segmap, background, head_image=batch.source.head, head_mask=batch.source.head_mask
+        )
+        return head, self.htbsr(head.feature, head.weights, source, batch.source.keypoints, batch.target.keypoints, view)

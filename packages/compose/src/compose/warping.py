@@ -59,4 +59,14 @@ def shrink(mask: Float[Tensor, "b 1 s s"], radius: int) -> Float[Tensor, "b 1 s 
 
 def soften(mask: Float[Tensor, "b 1 s s"], radius: int) -> Float[Tensor, "b 1 s s"]:
     """A hard mask with a rim of ``2 radius`` pixels inside the original."""
-    return F.avg_pool2d(F.pad(shrink(mask, radius), (radius,) * 4, mode="replicate"), 2 * radius + 1, 1)
+    return smooth(shrink(mask, radius), radius)
+
+
+def close(mask: Float[Tensor, "b 1 s s"], radius: int) -> Float[Tensor, "b 1 s s"]:
+    """Bridge the gaps of a mask that are at most ``2 radius`` wide."""
+    return shrink(F.max_pool2d(mask, 2 * radius + 1, 1, radius), radius)
+
+
+def smooth(image: Float[Tensor, "b c s s"], radius: int) -> Float[Tensor, "b c s s"]:
+    """Mean over a square of ``2 radius + 1``; the border goes on."""
+    return F.avg_pool2d(F.pad(image, (radius,) * 4, mode="replicate"), 2 * radius + 1, 1)

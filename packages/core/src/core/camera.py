@@ -132,6 +132,13 @@ class Camera:
         trans = -torch.einsum("bij,bj->bi", rotation, centre) + torch.tensor([0.0, 0.0, FIT_DISTANCE]).to(self.label)
         return euler_from_rotation(rotation), trans
 
+    def project(self, points: Float[Tensor, "b n 3"]) -> tuple[Float[Tensor, "b n 2"], Float[Tensor, "b n"]]:
+        """Where world points appear, (x, y) in [0, 1] across the image, y down, and their distance from the camera centre."""
+        offset = points - self.cam2world[:, None, :3, 3]
+        local = torch.einsum("bij,bni->bnj", self.cam2world[:, :3, :3], offset)
+        image = torch.einsum("bij,bnj->bni", self.intrinsics, local)
+        return image[..., :2] / image[..., 2:], offset.norm(dim=-1)
+
     @classmethod
     def look_at(
         cls,

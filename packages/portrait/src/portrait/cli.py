@@ -69,6 +69,12 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
         metavar="NAME|FOLDER",
         help="'tiny' (in the package) or a folder with i2p, adapter, renderer, htbsr, audio2motion (default: tiny)",
     )
+    parser.add_argument(
+        "--face-model",
+        default="embedded",
+        metavar="embedded|FOLDER",
+        help="the 3DMM that the weights were trained with: the embedded one, or a folder with the files of BFM 2009 (default: embedded)",
+    )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto",
                         help="auto takes a GPU if there is one (default: auto)")  # fmt: skip
     parser.add_argument("--debug", action="store_true", help="show the traceback of a failure, and the time of every stage and the memory")
@@ -142,7 +148,7 @@ def _animate(options: argparse.Namespace) -> int:
     from portrait.pipeline import Portrait
     from portrait.timing import peak_memory_mib
 
-    portrait = Portrait.from_pretrained(options.weights, options.device)
+    portrait = Portrait.from_pretrained(options.weights, options.device, face_model=options.face_model)
     plan = portrait.plan(
         options.source, options.audio, options.video, options.pose, options.background, options.blink, options.mouth_amplitude,
         options.expression, options.seed, options.face, _progress,
@@ -157,7 +163,7 @@ def _animate(options: argparse.Namespace) -> int:
 def _demo(options: argparse.Namespace) -> int:
     from portrait.demo import demo
 
-    demo(options.out, options.weights, options.device, progress=_progress)
+    demo(options.out, options.weights, options.device, progress=_progress, face_model=options.face_model)
     return 0
 
 

@@ -18,7 +18,9 @@ TEXT = (
 )
 
 
-def demo(out: Path, weights: str = "tiny", device: str = "auto", text: str = TEXT, progress: Progress = silently) -> None:
+def demo(
+    out: Path, weights: str = "tiny", device: str = "auto", text: str = TEXT, progress: Progress = silently, face_model: str = "embedded"
+) -> None:
     """Write ``demo.mp4`` and the contact sheet ``demo.png`` and print where they are, with the time and memory used.
 
     The photograph is ``skimage.data.astronaut()`` (NASA, public domain); the voice is espeak-ng.
@@ -29,6 +31,7 @@ def demo(out: Path, weights: str = "tiny", device: str = "auto", text: str = TEX
         device: ``auto``, ``cpu`` or ``cuda``.
         text: what is said.
         progress: shows how far each step is.
+        face_model: ``embedded``, or a folder with the files of BFM 2009.
 
     Raises:
         PortraitError: as ``Portrait.from_pretrained`` and ``Portrait.plan``; ``E_OUT`` when ``out`` cannot be written.
@@ -38,7 +41,7 @@ def demo(out: Path, weights: str = "tiny", device: str = "auto", text: str = TEX
 
     start = time.perf_counter()
     video, sheet = (check_output(out / name, (Path(name).suffix,), create=True) for name in ("demo.mp4", "demo.png"))
-    portrait = Portrait.from_pretrained(weights, device)
+    portrait = Portrait.from_pretrained(weights, device, face_model=face_model)
     speech = say(text)
     with tempfile.TemporaryDirectory() as folder:
         wave = Path(folder) / "speech.wav"

@@ -11,7 +11,6 @@ import torch
 from animate import HeadAvatar
 from audio2motion import Audio2Motion, AudioEncoder, encoder_for
 from compose import HTBSR
-from core.errors import PortraitError
 from core.face.coeffs import FaceCoeffs
 from core.face.model import FaceModel
 from jaxtyping import UInt8
@@ -52,10 +51,8 @@ class Portrait:
         self, avatar: HeadAvatar, compositor: HTBSR, audio2motion: Audio2Motion, face: FaceModel,
         device: torch.device | str = "cpu", batch: int | None = None,
     ) -> None:  # fmt: skip
-        for config in (avatar.adapter.config, audio2motion.config):
-            if config.face_model and config.face_model != face.fingerprint:
-                raise PortraitError("E_FACE_MODEL", f"the weights belong to face model {config.face_model}, this is {face.fingerprint}",
-                                    "Use the face model that the weights were trained with.")  # fmt: skip
+        for name, config in (("adapter", avatar.adapter.config), ("audio2motion", audio2motion.config)):
+            face.require(config.face_model, f"the weights of {name}")
         self.device = torch.device(device)
         self.face = face
         self.timer = StageTimer()
@@ -67,13 +64,16 @@ class Portrait:
         self._renderer = Renderer(avatar, compositor, face, self.device, batch, self.timer)
 
     @classmethod
-    def from_pretrained(cls, source: str | Path = "tiny", device: str = "auto", batch: int | None = None) -> "Portrait":
+    def from_pretrained(
+        cls, source: str | Path = "tiny", device: str = "auto", batch: int | None = None, face_model: str | Path = "embedded"
+    ) -> "Portrait":
         """Load the five networks.
 
         Args:
             source: ``tiny`` (shipped with the package) or a folder with ``i2p adapter renderer htbsr audio2motion``.
             device: ``auto`` (a GPU if there is one), ``cpu`` or ``cuda``.
             batch: frames computed together; None is 1 on a CPU, whose caches are small, and 8 on a GPU.
+            face_model: ``embedded``, or a folder with the files of BFM 2009 for weights that were trained with them.
 
         Raises:
             PortraitError: ``E_WEIGHTS``, ``E_DEVICE`` or ``E_FACE_MODEL``.
@@ -82,7 +82,8 @@ class Portrait:
         with redirect_stdout(StringIO()):  # huggingface_hub prints a line per network
             avatar = HeadAvatar.from_folder(folder)
             compositor, talker = HTBSR.from_pretrained(folder / "htbsr"), Audio2Motion.from_pretrained(folder / "audio2motion")
-        return cls(avatar, compositor, talker, FaceModel.embedded(), target, batch)
+        face = FaceModel.load(face_model, compositor.config.lm68_one_based)
+        return cls(avatar, compositor, talker, face, target, batch)
 
     @cached_property
     def _encoder(self) -> AudioEncoder:

@@ -8,12 +8,14 @@ import numpy as np
 import torch
 from animate import HeadAvatar
 from compose import HTBSR
+from compose.lookback import HeadSurface, LookBack, head_surface, look_back
 from compose.model import SourceFeatures
 from core.camera import Camera
 from core.errors import PortraitError
 from core.face.coeffs import FaceCoeffs
 from core.face.model import FaceModel
 from core.face.pncc import render_pncc
+from core.render.volume import Rendering
 from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.nn import functional as F
@@ -48,6 +50,9 @@ class _Scene:
     pncc_cano: Tensor
     pncc_src: Tensor
     keypoints: Tensor
+    exp: Tensor
+    camera: Camera
+    surface: HeadSurface | None
 
 
 def depth_picture(depth: Float[Tensor, "b 1 s s"], weights: Float[Tensor, "b 1 s s"]) -> UInt8[np.ndarray, "b s s 3"]:
@@ -61,6 +66,8 @@ def depth_picture(depth: Float[Tensor, "b 1 s s"], weights: Float[Tensor, "b 1 s
 
 def _repeat(value: Any, n: int) -> Any:
     """A dataclass of tensors with a batch of one as a batch of ``n``, without copying."""
+    if value is None:
+        return None
     if isinstance(value, Tensor):
         return value.expand(n, *value.shape[1:])
     return replace(value, **{item.name: _repeat(getattr(value, item.name), n) for item in fields(value)})
@@ -109,12 +116,24 @@ class Renderer:
         with self.timer("source networks"):
             identity, rest = source.coeffs.id, torch.zeros_like(source.coeffs.exp)
             pnccs = [render_pncc(self.face, identity, exp, self._pncc_size).to(self.device) for exp in (rest, source.coeffs.exp)]
-            camera = Camera.from_pose(source.coeffs.euler, source.coeffs.trans, self.avatar.renderer.config.focal)
-            planes = self.avatar.canonical(source.head.to(self.device), camera.to(self.device))
-            features = self.compositor.prepare(
-                *(x.to(self.device) for x in (source.torso, source.segmap, plan.background, source.torso_mask))
-            )
-        return _Scene(planes, features, *pnccs, source.keypoints.to(self.device))
+            camera = self._camera(source.coeffs)
+            planes = self.avatar.canonical(source.head.to(self.device), camera)
+            layers = (source.torso, source.segmap, plan.background, source.torso_mask, source.head, source.head_mask)
+            features = self.compositor.prepare(*(x.to(self.device) for x in layers))
+            surface = None
+            if self.compositor.config.head_skip:
+                surface = head_surface(self.face, self.avatar.renderer.render_raw(planes, camera), source.coeffs, source.coeffs.exp)
+        return _Scene(planes, features, *pnccs, source.keypoints.to(self.device), source.coeffs.exp, camera, surface)
+
+    def _camera(self, coeffs: FaceCoeffs) -> Camera:
+        return Camera.from_pose(coeffs.euler, coeffs.trans, self.avatar.renderer.config.focal).to(self.device)
+
+    def _look_back(self, scene: _Scene, head: Rendering, part: FaceCoeffs, camera: Camera) -> LookBack | None:
+        if scene.surface is None:
+            return None
+        n = len(part)
+        surface = head_surface(self.face, head, part, scene.exp.expand(n, -1))
+        return look_back(surface, camera, _repeat(scene.surface, n), _repeat(scene.camera, n))
 
     @property
     def _pncc_size(self) -> int:
@@ -135,14 +154,16 @@ class Renderer:
     ) -> tuple[UInt8[np.ndarray, "b s s 3"], dict[str, UInt8[np.ndarray, "b s s 3"]]]:
         n = len(part)
         keypoints = torso_keypoints(self.face, part).to(self.device)
-        camera = Camera.from_pose(part.euler, part.trans, self.avatar.renderer.config.focal).to(self.device)
+        camera = self._camera(part)
         with self.timer("motion adapter", n):
             planes = self.avatar.animate(scene.planes, scene.pncc_src, pncc.to(self.device), scene.pncc_cano)
         with self.timer("volume rendering", n):
             head = self.avatar.renderer.render_raw(planes, camera)
+        with self.timer("look back", n):
+            view = self._look_back(scene, head, part, camera)
         with self.timer("super-resolution", n):
             composite = self.compositor(
-                head.feature, head.weights, _repeat(scene.features, n), scene.keypoints.expand(n, -1, -1), keypoints
+                head.feature, head.weights, _repeat(scene.features, n), scene.keypoints.expand(n, -1, -1), keypoints, view
             )
             images = to_image(composite.image)
         if not wanted:

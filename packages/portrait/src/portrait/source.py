@@ -29,6 +29,7 @@ class Source:
     Attributes:
         image: the square crop that is animated, uint8 RGB.
         head: hair and face, empty elsewhere.
+        head_mask: opacity of the head in [0, 1].
         torso: neck and clothes, continued upwards behind the head.
         torso_mask: opacity of the torso in [0, 1].
         background: what is behind the person, filled in.
@@ -39,6 +40,7 @@ class Source:
 
     image: UInt8[np.ndarray, "s s 3"]
     head: Float[Tensor, "1 3 s s"]
+    head_mask: Float[Tensor, "1 1 s s"]
     torso: Float[Tensor, "1 3 s s"]
     torso_mask: Float[Tensor, "1 1 s s"]
     background: Float[Tensor, "1 3 s s"]
@@ -90,7 +92,15 @@ def prepare_source(photo: "str | Path | UInt8[np.ndarray, 'h w 3']", face: FaceM
         layers = _resized(layers, size)
         image = to_image(to_network(image, size))[0]
     return Source(
-        image, layers.head, layers.torso, layers.torso_mask, layers.background, layers.segmap, coeffs, torso_keypoints(face, coeffs)
+        image,
+        layers.head,
+        layers.head_mask,
+        layers.torso,
+        layers.torso_mask,
+        layers.background,
+        layers.segmap,
+        coeffs,
+        torso_keypoints(face, coeffs),
     )
 
 

@@ -2,7 +2,8 @@
 
 Everything here is linear. A measure is a difference of vertex coordinates in canonical pose, so its change per unit of every code is a row
 of 64 numbers; because the codes are whitened, the smallest code change that has given effects on some measures is also the most likely one
-(conditional mean of a standard normal). Unit of all measures: the mean face's distance between the outer eye corners.
+(conditional mean of a standard normal). A blink is the likeliest change given also that all points away from the lids were seen to rest.
+Unit of all measures: the mean face's distance between the outer eye corners.
 """
 
 from dataclasses import dataclass
@@ -35,10 +36,12 @@ class Motion:
     Attributes:
         effect: change of each driven measure at one unit, a full-strength motion.
         still: measures that the motion must not change.
+        lids_only: whether every point away from the lids shall rest as well.
     """
 
     effect: dict[str, float]
     still: tuple[str, ...]
+    lids_only: bool = False
 
 
 MOTIONS: dict[str, Motion] = {
@@ -48,12 +51,16 @@ MOTIONS: dict[str, Motion] = {
     "lips_closed": Motion({"mouth_gap": -0.10}, ("chin_height", "mouth_width", "eye_gap", "brow_height")),
     "smile": Motion({"corner_height": 0.06, "mouth_width": 0.10}, ("mouth_gap", "brow_height")),
     "brows_up": Motion({"brow_height": 0.05}, ("mouth_gap", "mouth_width", "eye_gap")),
-    "blink": Motion({"eye_gap": -0.09}, ("mouth_gap", "mouth_width", "brow_height")),
+    "blink": Motion({"eye_gap": -0.09}, ("mouth_gap", "mouth_width", "brow_height"), lids_only=True),
 }
 
 _LID_PAIRS = tuple((ring[k], ring[-k]) for ring in (RIGHT_EYE, LEFT_EYE) for k in range(2, 7))
 _LIP_PAIRS = tuple((LIPS_INNER[k], LIPS_INNER[-k]) for k in range(1, 10))
 _RIDGE = 1e-6
+_LID_REACH = 0.1
+"""Distance from the borders of the eyes within which skin moves with the lids."""
+_REST = 0.005
+"""Standard deviation of points that shall rest, while codes have 1: small enough for still brows, large enough for likely codes."""
 
 
 def _unit(face: FaceModel) -> Float[Tensor, ""]:
@@ -87,11 +94,22 @@ def eye_opening(face: FaceModel, id: Float[Tensor, "b 80"], exp: Float[Tensor, "
     return _gaps(face, id, exp, ((159, 145), (386, 374))).mean(1)
 
 
-def _least_change(rows: Float[Tensor, "k 64"], change: Float[Tensor, "b k"]) -> Float[Tensor, "b 64"]:
-    """Smallest code changes with the given effects."""
-    gram = rows @ rows.T
-    ridge = _RIDGE * torch.eye(len(rows), dtype=rows.dtype, device=rows.device)
-    return torch.linalg.solve(gram + ridge, change.T).T @ rows
+def _stiffness(face: FaceModel) -> Float[Tensor, "64 64"]:
+    """Inverse covariance of the code once every point away from the lids is known to rest within ``_REST``."""
+    points, unit = face.mean[face.keypoints468], _unit(face)
+    far = torch.cdist(points, points[list(RIGHT_EYE + LEFT_EYE)]).amin(1) > _LID_REACH * unit
+    motion = (face.exp_basis[face.keypoints468][far] / (unit * _REST)).flatten(0, 1).double()
+    return torch.eye(motion.shape[1]).to(motion) + motion.T @ motion
+
+
+def _least_change(
+    rows: Float[Tensor, "k 64"], change: Float[Tensor, "b k"], stiffness: Float[Tensor, "64 64"] | None = None
+) -> Float[Tensor, "b 64"]:
+    """Smallest code changes with the given effects, measured by ``stiffness`` (None: all directions alike)."""
+    rows, wanted = rows.double(), change.double()
+    reach = rows.T if stiffness is None else torch.linalg.solve(stiffness, rows.T)
+    ridge = _RIDGE * torch.eye(len(rows)).to(rows)
+    return (torch.linalg.solve(rows @ reach + ridge, wanted.T).T @ reach.T).to(change)
 
 
 def motion_axis(face: FaceModel, name: str) -> Float[Tensor, "64"]:
@@ -112,7 +130,7 @@ def motion_axis(face: FaceModel, name: str) -> Float[Tensor, "64"]:
     names = (*motion.effect, *motion.still)
     rows = torch.stack([_row(face, MEASURES[measure]) for measure in names])
     change = rows.new_tensor([[motion.effect.get(measure, 0.0) for measure in names]])
-    return _least_change(rows, change)[0]
+    return _least_change(rows, change, _stiffness(face) if motion.lids_only else None)[0]
 
 
 def _close(
@@ -122,11 +140,12 @@ def _close(
     pairs: tuple[tuple[int, int], ...],
     still: tuple[str, ...],
     amount: Float[Tensor, " b"],
+    stiffness: Float[Tensor, "64 64"] | None = None,
 ) -> Float[Tensor, "b 64"]:
     """Shrink the gaps between paired points to ``1 - amount`` of what they are; gaps that are not open stay."""
     rows = torch.stack([_row(face, ((upper,), (lower,), 1)) for upper, lower in pairs] + [_row(face, MEASURES[name]) for name in still])
     gaps = _gaps(face, id, exp, pairs).clamp_min(0) * amount[:, None]
-    return exp + _least_change(rows, torch.cat([-gaps, gaps.new_zeros(len(gaps), len(still))], 1))
+    return exp + _least_change(rows, torch.cat([-gaps, gaps.new_zeros(len(gaps), len(still))], 1), stiffness)
 
 
 def close_eyes(
@@ -134,9 +153,10 @@ def close_eyes(
 ) -> Float[Tensor, "b 64"]:
     """Edit expression codes so that the eyes close by ``amount`` (0 as they are, 1 shut), whatever their opening now.
 
-    Unlike ``motion_axis(face, "blink")`` it knows the face: five pairs of lid points per eye meet; mouth and brows stay.
+    Unlike ``motion_axis(face, "blink")`` it knows the face: five pairs of lid points per eye meet. The rest of the face stays where it is, as
+    nearly as expressions allow: no pose estimated from it drifts.
     """
-    return _close(face, id, exp, _LID_PAIRS, ("mouth_gap", "mouth_width", "brow_height"), amount)
+    return _close(face, id, exp, _LID_PAIRS, ("mouth_gap", "mouth_width", "brow_height"), amount, _stiffness(face))
 
 
 def close_lips(

@@ -1,5 +1,7 @@
 """PNCC, the rendered motion condition: the posed-out face drawn in the colours of its mean coordinates (Eq. 1, spec 1.4)."""
 
+from collections.abc import Iterator
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -40,4 +42,24 @@ def render_pncc(
     """
     fragments = rasterize(clip_coordinates(face.vertices(id, exp)), face.triangles, (size, size), backend)
     colours = interpolate(face.ncc.expand(len(id), -1, -1), fragments, face.triangles)
-    return (colours * 2 - 1).permute(0, 3, 1, 2).contiguous()
+    return colours.mul_(2).sub_(1).permute(0, 3, 1, 2).contiguous()
+
+
+def pncc_clip(
+    face: FaceModel, id: Float[Tensor, "1 80"], exp: Float[Tensor, "t 64"], size: int = 512, batch: int = 8, backend: Backend = "auto"
+) -> Iterator[Float[Tensor, "b 3 size size"]]:
+    """Draw a whole clip of one person, some frames at a time, as they are asked for: memory does not grow with the clip.
+
+    Args:
+        face: the face model.
+        id: identity code.
+        exp: expression codes of all frames.
+        size: side of the images.
+        batch: frames per part.
+        backend: see ``core.raster.rasterize``.
+
+    Yields:
+        PNCCs of ``batch`` frames in a row (the last part may be shorter), as ``render_pncc`` draws them.
+    """
+    for part in exp.split(batch):
+        yield render_pncc(face, id.expand(len(part), -1), part, size, backend)

@@ -7,6 +7,7 @@ needed, not even for triangles that reach behind the camera. Two triangles that 
 """
 
 import inspect
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,9 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+
+_SLACK = 1e-3
+"""Pixels by which bounding boxes are widened: far more than their rounding error, and small triangles still miss most centres."""
 
 
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -28,11 +32,11 @@ def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @_compiled
 def _range(a: float, b: float, c: float, size: int) -> tuple[int, int]:
-    """First and one-past-last pixel whose centre may lie between the least and greatest of three NDC coordinates."""
-    low, high = min(a, b, c), max(a, b, c)
-    first = (low + 1.0) * 0.5 * size - 1.0
-    last = (high + 1.0) * 0.5 * size + 1.0
-    return int(max(0.0, min(first, float(size)))), int(max(0.0, min(last, float(size))))
+    """First and one-past-last pixel whose centre may lie between the least and greatest of three image coordinates (pixel centres)."""
+    low, high = min(a, b, c) - _SLACK, max(a, b, c) + _SLACK
+    if not (low <= size - 1.0 and high >= 0.0):  # beside the image, or not a number
+        return 0, 0
+    return int(math.ceil(max(0.0, low))), int(min(size - 1.0, high)) + 1
 
 
 @_compiled
@@ -46,8 +50,21 @@ def _fill(clip: np.ndarray, triangles: np.ndarray, out: np.ndarray, depth: np.nd
     """Draw all triangles of one mesh; ``depth`` (h, w) float64 starts at infinity, ``out`` (h, w, 4) float32 at zero."""
     height, width = depth.shape
     vertices = clip.astype(np.float64)
+    columns = np.empty(len(vertices))
+    rows = np.empty(len(vertices))
+    for v in range(len(vertices)):
+        if vertices[v, 3] > 0.0:
+            columns[v] = ((vertices[v, 0] / vertices[v, 3] + 1.0) * width - 1.0) * 0.5
+            rows[v] = ((vertices[v, 1] / vertices[v, 3] + 1.0) * height - 1.0) * 0.5
+    centres = (2.0 * np.arange(width) + 1.0) / width - 1.0
     for t in range(triangles.shape[0]):
         i, j, k = triangles[t, 0], triangles[t, 1], triangles[t, 2]
+        left, right, top, bottom = 0, width, 0, height
+        if vertices[i, 3] > 0.0 and vertices[j, 3] > 0.0 and vertices[k, 3] > 0.0:
+            left, right = _range(columns[i], columns[j], columns[k], width)
+            top, bottom = _range(rows[i], rows[j], rows[k], height)
+            if left >= right or top >= bottom:
+                continue
         x0, y0, z0, w0 = vertices[i, 0], vertices[i, 1], vertices[i, 2], vertices[i, 3]
         x1, y1, z1, w1 = vertices[j, 0], vertices[j, 1], vertices[j, 2], vertices[j, 3]
         x2, y2, z2, w2 = vertices[k, 0], vertices[k, 1], vertices[k, 2], vertices[k, 3]
@@ -59,15 +76,11 @@ def _fill(clip: np.ndarray, triangles: np.ndarray, out: np.ndarray, depth: np.nd
             continue
         if det < 0.0:
             a0, b0, c0, a1, b1, c1, a2, b2, c2, det = -a0, -b0, -c0, -a1, -b1, -c1, -a2, -b2, -c2, -det
-        left, right, top, bottom = 0, width, 0, height
-        if w0 > 0.0 and w1 > 0.0 and w2 > 0.0:
-            left, right = _range(x0 / w0, x1 / w1, x2 / w2, width)
-            top, bottom = _range(y0 / w0, y1 / w1, y2 / w2, height)
         for row in range(top, bottom):
             y = (2 * row + 1) / height - 1.0
             r0, r1, r2 = b0 * y + c0, b1 * y + c1, b2 * y + c2
             for column in range(left, right):
-                x = (2 * column + 1) / width - 1.0
+                x = centres[column]
                 e0, e1, e2 = a0 * x + r0, a1 * x + r1, a2 * x + r2
                 if _inside(e0, a0, b0) and _inside(e1, a1, b1) and _inside(e2, a2, b2):
                     z = (e0 * z0 + e1 * z1 + e2 * z2) / det
@@ -113,11 +126,20 @@ def rasterize_arrays(
     return out
 
 
+def _each_into(out: np.ndarray, meshes: np.ndarray, faces: np.ndarray) -> None:
+    """Draw the meshes (b, v, 4) into the zeros of ``out`` (b, h, w, 4), with one z-buffer for all."""
+    depth = np.empty(out.shape[1:3])
+    for mesh, image in zip(meshes, out, strict=True):
+        depth.fill(np.inf)
+        _fill(mesh, faces, image, depth)
+
+
 def rasterize(clip: Float[Tensor, "b v 4"], triangles: Int[Tensor, "f 3"], size: tuple[int, int]) -> Float[Tensor, "b h w 4"]:
     """See ``core.raster.rasterize``; tensors of other devices travel through the host."""
-    faces = triangles.detach().cpu().numpy()
-    images = [rasterize_arrays(mesh, faces, *size) for mesh in clip.detach().float().cpu().numpy()]
-    return torch.from_numpy(np.stack(images)).to(clip.device)
+    out = torch.zeros(len(clip), *size, 4)
+    meshes = clip.detach().float().cpu().contiguous().numpy()
+    _each_into(out.numpy(), meshes, triangles.detach().long().cpu().contiguous().numpy())
+    return out.to(clip.device)
 
 
 def interpolate(

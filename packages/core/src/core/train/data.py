@@ -4,11 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pytorch_lightning import LightningDataModule
+from pytorch_lightning import LightningDataModule, Trainer
 from torch.utils.data import DataLoader, Dataset
 
 from core.data.clips import ClipSource, ClipStore, PairDataset, Split, collate_pairs, write_store
 from core.errors import PortraitError
+from core.face.model import FaceModel
 from core.people.photos import find_photos
 from core.people.procedural import SeedSource
 
@@ -103,3 +104,14 @@ class ClipDataModule(LightningDataModule):
             drop_last=shuffle,
             persistent_workers=self.num_workers > 0,
         )
+
+
+def require_clips(trainer: Trainer, face: FaceModel) -> None:
+    """See that the clips of a run were fitted with ``face``; data of other kinds are not looked at.
+
+    Raises:
+        PortraitError: ``E_FACE_MODEL``.
+    """
+    data = getattr(trainer, "datamodule", None)
+    if isinstance(data, ClipDataModule):
+        face.require(ClipStore(data.root).face_model, f"the clips in {data.root}")

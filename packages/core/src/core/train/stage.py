@@ -209,9 +209,13 @@ def load_network(network: Pretrained, folder: Path, ignore: tuple[str, ...] = ()
         ignore: fields of the configuration that may differ because no tensor's shape depends on them.
 
     Raises:
-        PortraitError: ``E_WEIGHTS`` when the folder is missing or holds another configuration.
+        PortraitError: ``E_WEIGHTS`` when the folder is missing or holds another configuration, ``E_FACE_MODEL`` for another face model.
     """
     loaded = type(network).from_pretrained(folder)
+    made_with, wanted = (getattr(each.config, "face_model", "") for each in (loaded, network))
+    if made_with != wanted:
+        raise PortraitError("E_FACE_MODEL", f"the weights in {folder} belong to face model {made_with!r}, this run has {wanted!r}",
+                            "Set model.face_model as the stage before did.")  # fmt: skip
     kept = {name: getattr(network.config, name) for name in ignore}
     if replace(loaded.config, **kept) != network.config:
         raise PortraitError("E_WEIGHTS", f"{folder} was made with another configuration: {loaded.config}", "Use the same model.scale.")

@@ -1,0 +1,64 @@
+"""The photograph's own pixels for the head: laid over the drawn head wherever the network trusts them (ours, not in the paper)."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from compose.lookback import LookBack
+from compose.warping import bleed, resize
+
+KNOWN = 0.5
+"""Opacity from which on a pixel of a head over black tells its colour."""
+
+
+@torch.no_grad()
+def head_layer(head: Float[Tensor, "b 3 S S"], mask: Float[Tensor, "b 1 S S"]) -> Float[Tensor, "b 4 S S"]:
+    """Colours that go on beyond the head's edge, and its opacity.
+
+    Args:
+        head: head over -1 (multiplied by its mask).
+        mask: opacity in [0, 1].
+    """
+    known = (mask > KNOWN).to(mask)
+    return torch.cat([bleed((head + 1) / mask.clamp_min(KNOWN) - 1, known), mask], 1)
+
+
+class HeadSkip(nn.Module):
+    """Reads the photograph, moved to the frame, into the features of the head, and says where it is better than what they draw."""
+
+    READ = 7
+    """Head over -1 (3), opacity, ``seen``, ``skin``, M_head."""
+
+    def __init__(self, channels: int, narrow: int) -> None:
+        """``channels`` of the head's features at the fusion size, ``narrow`` inside."""
+        super().__init__()
+        self.read = nn.Sequential(
+            nn.Conv2d(self.READ, narrow, 3, padding=1), nn.LeakyReLU(0.01), nn.Conv2d(narrow, channels, 3, padding=1)
+        )
+        self.judge = nn.Sequential(nn.Conv2d(channels, narrow, 3, padding=1), nn.LeakyReLU(0.01), nn.Conv2d(narrow, 1, 3, padding=1))
+        for last, bias in ((self.read[-1], 0.0), (self.judge[-1], 2.0)):  # begin as the photograph, wherever it shows the point
+            nn.init.normal_(last.weight, std=1e-4)
+            nn.init.constant_(last.bias, bias)
+
+    @staticmethod
+    def move(layer: Float[Tensor, "b 4 S S"], view: LookBack) -> Float[Tensor, "b 4 S S"]:
+        """The photograph's head as the frame shows it: over -1, with its opacity."""
+        place = F.interpolate(view.place.permute(0, 3, 1, 2), size=layer.shape[-2:], mode="bilinear", align_corners=False)
+        moved = F.grid_sample(layer, place.permute(0, 2, 3, 1), padding_mode="border", align_corners=False)
+        alpha = moved[:, 3:]
+        return torch.cat([(moved[:, :3] + 1) * alpha - 1, alpha], 1)
+
+    @staticmethod
+    def evidence(moved: Float[Tensor, "b 4 S S"], view: LookBack, weights: Float[Tensor, "b 1 r r"]) -> Float[Tensor, "b 7 f f"]:
+        """What is known of the head at twice the size of ``weights`` (M_head)."""
+        return torch.cat([resize(x, 2 * weights.shape[-1]) for x in (moved, view.seen, view.skin, weights)], 1)
+
+    def features(self, evidence: Float[Tensor, "b 7 h w"]) -> Float[Tensor, "b c h w"]:
+        """What to add to the head's features."""
+        return self.read(evidence)
+
+    def trust(self, features: Float[Tensor, "b c h w"], evidence: Float[Tensor, "b 7 h w"]) -> Float[Tensor, "b 1 hh ww"]:
+        """Share of the photograph in the head, in [0, 1], at twice the size; 0 where it did not see the point."""
+        share = self.judge(features).sigmoid() * evidence[:, 4:5]
+        return F.interpolate(share, scale_factor=2, mode="bilinear", align_corners=False)

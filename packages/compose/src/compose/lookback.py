@@ -1,0 +1,115 @@
+"""Looking back: where the source photograph shows the point of the head that a pixel of the frame shows (ours, not in the paper).
+
+The rendered depth says which point of space a pixel shows; the face mesh, drawn with the source's and the driver's expression, says where
+the skin at that point lay in the photograph. Together they make a flow that keeps the photograph's own sharpness. It is wrong where the
+photograph never saw that point or where nothing is known (mouth, eyes that were shut): ``seen`` and ``skin`` tell.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from core.camera import FIT_DISTANCE, WORLD_SCALE, Camera
+from core.face.coeffs import FaceCoeffs
+from core.face.model import FaceModel, pose_points
+from core.face.pncc import clip_coordinates
+from core.raster import interpolate, rasterize
+from core.render.volume import Rendering
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from compose.warping import bleed, close, shrink, smooth
+
+SOLID = 0.5
+"""Opacity from which on the depth of a pixel is trusted; elsewhere it is continued from trusted pixels."""
+HOLES = 6
+"""Half the width, in pixels of 128, of openings of the mesh that are bridged: mouth and eyes."""
+FADE = 3
+"""Width, in pixels of 128, over which the face mesh gives way to the rendered depth."""
+TOLERANCE = 0.03
+"""World units by which two depths of one point may differ."""
+
+
+@dataclass(frozen=True)
+class HeadSurface:
+    """The visible surface of a head in one view.
+
+    Attributes:
+        distance: from the camera centre along the pixel's ray, world units; defined everywhere.
+        skin: 1 where the face mesh is seen, 0 around it and in its eyes and mouth.
+        shift: world vector from the point to where the same skin is with the other expression; fades out around the face.
+    """
+
+    distance: Float[Tensor, "b 1 r r"]
+    skin: Float[Tensor, "b 1 r r"]
+    shift: Float[Tensor, "b 3 r r"]
+
+
+@dataclass(frozen=True)
+class LookBack:
+    """For every pixel of a raw rendering, what the photograph knows of it.
+
+    Attributes:
+        place: where the photograph shows the same point, (x, y) in [-1, 1], y down.
+        seen: 1 where the photograph shows that very point, 0 where something else is in front of it.
+        skin: 1 where the face mesh is seen in the frame.
+    """
+
+    place: Float[Tensor, "b r r 2"]
+    seen: Float[Tensor, "b 1 r r"]
+    skin: Float[Tensor, "b 1 r r"]
+
+
+@torch.no_grad()
+def head_surface(
+    face: FaceModel,
+    rendering: Rendering,
+    coeffs: FaceCoeffs,
+    other_exp: Float[Tensor, "b 64"],
+) -> HeadSurface:
+    """Merge rendered depth and face mesh.
+
+    Args:
+        face: the 3DMM.
+        rendering: of the head from the camera of ``coeffs``.
+        coeffs: identity, expression and pose that were rendered.
+        other_exp: the expression that ``shift`` leads to.
+    """
+    size = rendering.depth.shape[-1]
+    vertices = face.vertices(coeffs.id, coeffs.exp)
+    posed = pose_points(vertices, coeffs.euler, coeffs.trans)
+    away = (posed - posed.new_tensor([0.0, 0.0, FIT_DISTANCE])).norm(dim=-1, keepdim=True)
+    values = torch.cat([away, face.vertices(coeffs.id, other_exp) - vertices], -1) * WORLD_SCALE
+    fragments = rasterize(clip_coordinates(posed), face.triangles, (size, size))
+    mesh = rearrange(interpolate(values, fragments, face.triangles), "b h w c -> b c h w").to(rendering.depth)
+    skin = rearrange((fragments[..., 3] > 0).to(mesh), "b h w -> b 1 h w")
+    unit = size / 128
+    face_area = close(skin, max(1, round(HOLES * unit)))
+    mesh = bleed(mesh, skin)
+    solid = rendering.weights > SOLID
+    volume = bleed(torch.where(solid, rendering.depth, mesh[:, :1]), torch.maximum(solid.to(mesh), face_area))
+    fade = max(1, round(FADE * unit))
+    trust = smooth(shrink(face_area, fade), fade)
+    share = smooth(face_area, 2 * fade)
+    return HeadSurface(volume.lerp(mesh[:, :1], trust), skin, mesh[:, 1:] * share)
+
+
+@torch.no_grad()
+def look_back(frame: HeadSurface, camera: Camera, source: HeadSurface, source_camera: Camera) -> LookBack:
+    """Follow every pixel of the frame to the photograph.
+
+    Args:
+        frame: surface of the frame; its ``shift`` leads to the source's expression.
+        camera: of the frame.
+        source: surface in the photograph.
+        source_camera: of the photograph.
+    """
+    size = frame.distance.shape[-1]
+    rays = camera.rays(size)
+    flat = [rearrange(x, "b c h w -> b (h w) c") for x in (frame.distance, frame.shift)]
+    point, distance = source_camera.project(rays.origins + rays.directions * flat[0] + flat[1])
+    place = rearrange(point * 2 - 1, "b (h w) c -> b h w c", h=size)
+    known = F.grid_sample(source.distance, place, padding_mode="border", align_corners=False)
+    error = rearrange(distance, "b (h w) -> b 1 h w", h=size) - known
+    return LookBack(place, torch.exp(-(error / TOLERANCE).square()), frame.skin)

@@ -1,0 +1,93 @@
+"""Looking back: pixels of a frame are followed to the photograph, against projected vertices."""
+
+import pytest
+import torch
+from compose.lookback import head_surface, look_back
+from core.camera import FIT_FOCAL, Camera
+from core.face.coeffs import FaceCoeffs
+from core.face.model import FaceModel, pose_points, project
+from core.render.volume import Rendering
+from torch.nn import functional as F
+
+SIZE = 128
+FACE = FaceModel.embedded()
+
+
+def coeffs(seed: int, turn: float = 0.0) -> FaceCoeffs:
+    generator = torch.Generator().manual_seed(seed)
+    identity = torch.randn(1, 80, generator=torch.Generator().manual_seed(0))
+    return FaceCoeffs(
+        identity, 1.5 * torch.randn(1, 64, generator=generator), torch.tensor([[0.05, turn, 0.0]]), torch.tensor([[0.1, -0.1, 0.2]])
+    )
+
+
+def camera(c: FaceCoeffs) -> Camera:
+    return Camera.from_pose(c.euler, c.trans, FIT_FOCAL)
+
+
+def nothing(distance: float = 2.7) -> Rendering:
+    """A rendering that shows no head."""
+    empty = torch.zeros(1, 1, SIZE, SIZE)
+    return Rendering(empty, empty + distance, empty)
+
+
+def mesh_pixels(c: FaceCoeffs) -> torch.Tensor:
+    return project(pose_points(FACE.vertices(c.id, c.exp), c.euler, c.trans))[0]
+
+
+@pytest.mark.parametrize("turn", [0.0, 0.3])
+def test_skin_is_followed_to_where_the_photograph_shows_it(turn):
+    photo, drive = coeffs(1), coeffs(2, turn)
+    source = head_surface(FACE, nothing(), photo, photo.exp)
+    frame = head_surface(FACE, nothing(), drive, photo.exp)
+    view = look_back(frame, camera(drive), source, camera(photo))
+    inner = torch.tensor([1, 4, 5, 195, 50, 280, 107, 336, 9, 151, 205, 425, 117, 346])  # nose, cheeks, forehead: away from any edge
+    there = mesh_pixels(drive)[inner]
+    place = F.grid_sample(view.place.permute(0, 3, 1, 2), (there * 2 - 1)[None, None], align_corners=False)[0, :, 0].T
+    assert (((place + 1) / 2 - mesh_pixels(photo)[inner]) * SIZE).norm(dim=-1).max() < 0.6
+    seen = F.grid_sample(view.seen, (there * 2 - 1)[None, None], align_corners=False)
+    assert seen.min() > 0.9
+
+
+def test_the_photograph_itself_stays_where_it_is():
+    photo = coeffs(1, 0.2)
+    surface = head_surface(FACE, nothing(), photo, photo.exp)
+    view = look_back(surface, camera(photo), surface, camera(photo))
+    ticks = (torch.arange(SIZE) * 2 + 1) / SIZE - 1
+    x, y = torch.meshgrid(ticks, ticks, indexing="xy")
+    torch.testing.assert_close(view.place[0], torch.stack([x, y], -1), atol=1e-4, rtol=0)
+    assert view.seen.min() > 0.999
+
+
+def test_what_the_photograph_did_not_show_is_not_seen():
+    """Turned by 60 degrees, the far side of the face was hidden by the near one."""
+    photo, drive = coeffs(1, -0.5), coeffs(1, 0.5)
+    source = head_surface(FACE, nothing(), photo, photo.exp)
+    frame = head_surface(FACE, nothing(), drive, photo.exp)
+    view = look_back(frame, camera(drive), source, camera(photo))
+    posed = pose_points(FACE.vertices(photo.id, photo.exp), photo.euler, photo.trans)[0]
+    seen = F.grid_sample(view.seen, (mesh_pixels(drive) * 2 - 1)[None, None], align_corners=False)[0, 0, 0]
+    both = torch.tensor([4, 5, 195, 197])
+    assert seen[both].min() > 0.8
+    sides = {name: torch.tensor(points) for name, points in {"right": [127, 162, 234], "left": [356, 389, 454]}.items()}
+    hidden = min(sides, key=lambda name: posed[sides[name], 2].mean().item())
+    assert seen[sides[hidden]].mean() < 0.5
+
+
+def test_holes_are_not_skin_and_motion_fades_outside():
+    photo, drive = coeffs(1), coeffs(2)
+    surface = head_surface(FACE, nothing(), drive, photo.exp)
+    assert surface.skin[0, 0, 0, 0] == 0
+    assert surface.shift[0, :, 0, 0].abs().max() < 1e-3
+    assert surface.shift.abs().max() > 0.005
+
+
+def test_rendered_depth_counts_where_there_is_no_mesh():
+    photo = coeffs(1)
+    weights = torch.zeros(1, 1, SIZE, SIZE)
+    weights[..., :20, 40:90] = 1  # hair above the face
+    depth = torch.full_like(weights, 9.0)
+    depth[..., :20, 40:90] = 2.5
+    surface = head_surface(FACE, Rendering(weights, depth, weights), photo, photo.exp)
+    assert surface.distance[..., :10, 45:85].sub(2.5).abs().max() < 1e-5
+    assert surface.distance.max() < 3.5  # continued from what was rendered, never the empty depth
