@@ -36,7 +36,17 @@ def _range(a: float, b: float, c: float, size: int) -> tuple[int, int]:
     low, high = min(a, b, c) - _SLACK, max(a, b, c) + _SLACK
     if not (low <= size - 1.0 and high >= 0.0):  # beside the image, or not a number
         return 0, 0
-    return int(math.ceil(max(0.0, low))), int(min(size - 1.0, high)) + 1
+    return math.ceil(max(0.0, low)), int(min(size - 1.0, high)) + 1
+
+
+@_compiled
+def _image_coordinates(vertices: np.ndarray, axis: int, size: int) -> np.ndarray:
+    """Column (axis 0) or row (axis 1) where each vertex is seen, in pixels from the first centre; 0 for those behind the camera."""
+    seen = np.zeros(len(vertices))
+    for v in range(len(vertices)):
+        if vertices[v, 3] > 0.0:
+            seen[v] = ((vertices[v, axis] / vertices[v, 3] + 1.0) * size - 1.0) * 0.5
+    return seen
 
 
 @_compiled
@@ -50,12 +60,7 @@ def _fill(clip: np.ndarray, triangles: np.ndarray, out: np.ndarray, depth: np.nd
     """Draw all triangles of one mesh; ``depth`` (h, w) float64 starts at infinity, ``out`` (h, w, 4) float32 at zero."""
     height, width = depth.shape
     vertices = clip.astype(np.float64)
-    columns = np.empty(len(vertices))
-    rows = np.empty(len(vertices))
-    for v in range(len(vertices)):
-        if vertices[v, 3] > 0.0:
-            columns[v] = ((vertices[v, 0] / vertices[v, 3] + 1.0) * width - 1.0) * 0.5
-            rows[v] = ((vertices[v, 1] / vertices[v, 3] + 1.0) * height - 1.0) * 0.5
+    columns, rows = _image_coordinates(vertices, 0, width), _image_coordinates(vertices, 1, height)
     centres = (2.0 * np.arange(width) + 1.0) / width - 1.0
     for t in range(triangles.shape[0]):
         i, j, k = triangles[t, 0], triangles[t, 1], triangles[t, 2]
