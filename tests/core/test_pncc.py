@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from core.face import FaceModel, project, render_pncc
+from core.face import FaceModel, pncc_clip, project, render_pncc
 from core.face.expression import close_eyes, close_lips, motion_axis
 from core.face.regions import LEFT_EYE, LIPS_INNER, RIGHT_EYE
 
@@ -79,3 +79,23 @@ def test_backends_draw_the_same(face: FaceModel) -> None:
     exp = torch.randn(2, 64, generator=torch.Generator().manual_seed(2))
     fast, slow = (render_pncc(face, torch.zeros(2, 80), exp, 32, backend) for backend in ("numba", "torch"))
     torch.testing.assert_close(fast, slow, rtol=0, atol=1e-5)
+
+
+def test_a_clip_comes_in_parts_as_it_is_asked_for(face: FaceModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = torch.Generator().manual_seed(4)
+    id, exp = torch.randn(1, 80, generator=generator), torch.randn(7, 64, generator=generator)
+    drawn: list[int] = []
+
+    def counted(face: FaceModel, id: torch.Tensor, exp: torch.Tensor, *rest: object) -> torch.Tensor:
+        drawn.append(len(exp))
+        return render_pncc(face, id, exp, *rest)
+
+    monkeypatch.setattr("core.face.pncc.render_pncc", counted)
+    parts = pncc_clip(face, id, exp, 48, batch=3)
+    first = next(parts)
+    assert drawn == [3]  # the rest of the clip waits
+    whole = torch.cat([first, *parts])
+    assert drawn == [3, 3, 1]
+    alone = torch.cat([render_pncc(face, id, row[None], 48) for row in exp])
+    assert (whole == alone).float().mean() > 0.6  # sums of other batch sizes round differently ...
+    assert ((whole - alone).abs() > 1e-4).float().mean() < 1e-3  # ... which may flip a pixel on an edge

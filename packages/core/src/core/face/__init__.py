@@ -5,6 +5,6 @@
 
 from core.face.coeffs import FaceCoeffs
 from core.face.model import FaceModel, pose_points, project
-from core.face.pncc import render_pncc
+from core.face.pncc import pncc_clip, render_pncc
 
-__all__ = ["FaceCoeffs", "FaceModel", "pose_points", "project", "render_pncc"]
+__all__ = ["FaceCoeffs", "FaceModel", "pncc_clip", "pose_points", "project", "render_pncc"]
