@@ -1,9 +1,12 @@
 """Measures of an expression, closing eyes and lips, named motions."""
 
+import numpy as np
 import pytest
 import torch
-from core.face import FaceModel
+from core.face import FaceModel, pose_points, project
 from core.face.expression import MOTIONS, close_eyes, close_lips, eye_opening, motion_axis, mouth_opening, uncross
+from core.face.regions import LEFT_BROW, LEFT_EYE, LIPS_OUTER, RIGHT_BROW, RIGHT_EYE
+from scipy.optimize import least_squares
 
 UNIT = 0.88  # outer eye distance of the mean face
 
@@ -71,6 +74,42 @@ def test_eyes_close_by_the_amount(face: FaceModel, codes: tuple[torch.Tensor, to
     closed = close_eyes(face, id, exp, torch.full((4,), amount))
     torch.testing.assert_close(eye_opening(face, id, closed), (1 - amount) * eye_opening(face, id, exp), rtol=0, atol=4e-3)
     torch.testing.assert_close(mouth_opening(face, id, closed), mouth_opening(face, id, exp), rtol=0, atol=2e-3)
+
+
+def drift(shape: np.ndarray, before: np.ndarray, after: np.ndarray) -> float:
+    """Mean pixels by which a rigid ``shape`` moves between the poses that explain two sets of image points best."""
+
+    def pixels(pose: np.ndarray) -> np.ndarray:
+        euler, trans = torch.tensor(pose)[None].split(3, 1)
+        return project(pose_points(torch.from_numpy(shape)[None], euler, trans))[0].numpy() * 512
+
+    start = np.array([0.0, 0.2, 0.0, 0.0, 0.0, -3.0])
+    poses = [least_squares(lambda pose, seen=seen: (pixels(pose) - seen).ravel(), start).x for seen in (before, after)]
+    return float(np.linalg.norm(pixels(poses[0]) - pixels(poses[1]), axis=1).mean())
+
+
+def test_a_blink_moves_nothing_but_the_lids(face: FaceModel, codes: tuple[torch.Tensor, torch.Tensor]) -> None:
+    """Pixels of a 512 image in which the face is 340 wide. The pose is estimated anew, without the lids, in every phase of the blink."""
+    id, exp = codes
+    lids = list(RIGHT_EYE + LEFT_EYE)
+    near = torch.cdist(face.mean, face.mean[lids]).amin(1) < 0.12 * UNIT
+    rest = ~near
+    euler, trans = torch.tensor([[0.1, 0.3, -0.1]]).expand(4, 3), torch.zeros(4, 3)
+
+    def seen(exp: torch.Tensor) -> torch.Tensor:
+        return project(pose_points(face.vertices(id, exp), euler, trans)) * 512
+
+    opened = seen(exp)
+    for amount in (0.5, 1.0):
+        shut = seen(close_eyes(face, id, exp, torch.full((4,), amount)))
+        moved = (shut - opened).norm(dim=2)
+        assert moved[:, [159, 386]].mean() > 10 * amount  # the blink itself
+        assert moved[:, rest].mean() < 0.25 * amount
+        assert moved[:, list(LIPS_OUTER)].max() < 1.0 * amount
+        assert moved[:, list(RIGHT_BROW + LEFT_BROW)].mean() < 0.6 * amount
+        for k in range(4):
+            shape = face.vertices(id, exp)[k, rest].double().numpy()
+            assert drift(shape, opened[k, rest].double().numpy(), shut[k, rest].double().numpy()) < 0.1 * amount
 
 
 @pytest.mark.parametrize("opening", [0.2, 1.0, 1.5])

@@ -153,8 +153,8 @@ def close_eyes(
 ) -> Float[Tensor, "b 64"]:
     """Edit expression codes so that the eyes close by ``amount`` (0 as they are, 1 shut), whatever their opening now.
 
-    Unlike ``motion_axis(face, "blink")`` it knows the face: five pairs of lid points per eye meet. The rest of the face stays where it is, as
-    nearly as expressions allow: no pose estimated from it drifts.
+    Unlike ``motion_axis(face, "blink")`` it knows the face: five pairs of lid points per eye meet. The rest of the face stays where it is
+    as nearly as expressions allow, so that a pose estimated from it does not drift.
     """
     return _close(face, id, exp, _LID_PAIRS, ("mouth_gap", "mouth_width", "brow_height"), amount, _stiffness(face))
 
