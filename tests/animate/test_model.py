@@ -79,6 +79,8 @@ def test_relative_adapter_leaves_the_source_expression_alone():
     assert model(src, src, cano).abs().max() == 0
     plain = network(start_still=False)
     torch.testing.assert_close(model(src, drv, cano), plain(src, drv, cano) - plain(src, src, cano))
+    torch.testing.assert_close(model(src, drv, cano, model.at_rest(src, cano)), model(src, drv, cano))
+    assert plain.at_rest(src, cano) is None
 
 
 def test_inference_is_deterministic_and_training_is_not():

@@ -51,11 +51,15 @@ class HeadAvatar(nn.Module):
         pncc_src: Float[Tensor, "#b 3 h w"],
         pncc_drv: Float[Tensor, "b 3 h w"],
         pncc_cano: Float[Tensor, "#b 3 h w"] | None = None,
+        rest: Float[Tensor, "#b 3 c p p"] | None = None,
     ) -> Float[Tensor, "b 3 c p p"]:
-        """Canonical plus residual planes. One source serves many frames: a batch of one broadcasts over ``pncc_drv``."""
+        """Canonical plus residual planes. One source serves many frames: a batch of one broadcasts over ``pncc_drv``.
+
+        ``rest`` is ``adapter.at_rest(pncc_src, pncc_cano)``, if it is at hand: it depends on the source only.
+        """
         count = pncc_drv.shape[0]
         still = [None if image is None else image.expand(count, -1, -1, -1) for image in (pncc_src, pncc_cano)]
-        return planes_cano + self.adapter(still[0], pncc_drv, still[1])
+        return planes_cano + self.adapter(still[0], pncc_drv, still[1], rest)
 
     def forward(
         self,

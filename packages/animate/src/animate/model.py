@@ -78,6 +78,7 @@ class MotionAdapter(nn.Module, Pretrained):
         pncc_src: Float[Tensor, "b 3 h w"],
         pncc_drv: Float[Tensor, "b 3 h w"],
         pncc_cano: Float[Tensor, "b 3 h w"] | None = None,
+        rest: Float[Tensor, "#b 3 c p p"] | None = None,
     ) -> Float[Tensor, "b 3 c p p"]:
         """Residual planes, ready to be added to those of I2P.
 
@@ -85,12 +86,21 @@ class MotionAdapter(nn.Module, Pretrained):
             pncc_src: the source's own expression, in [-1, 1], empty -1 (Eq. 1, spec 1.4); square, resized to ``config.image_size``.
             pncc_drv: the driving expression on the source's identity.
             pncc_cano: the neutral expression; needed with nine channels, ignored with six.
+            rest: what ``at_rest`` gives for the same source, to save half of the work of a ``relative`` adapter.
 
         Raises:
             ValueError: ``pncc_cano`` is missing although the network was built for three PNCCs.
         """
         planes = self._planes(pncc_src, pncc_drv, pncc_cano)
-        return planes - self._planes(pncc_src, pncc_src, pncc_cano) if self.config.relative else planes
+        if not self.config.relative:
+            return planes
+        return planes - (self.at_rest(pncc_src, pncc_cano) if rest is None else rest)
+
+    def at_rest(
+        self, pncc_src: Float[Tensor, "b 3 h w"], pncc_cano: Float[Tensor, "b 3 h w"] | None = None
+    ) -> Float[Tensor, "b 3 c p p"] | None:
+        """What a ``relative`` adapter subtracts: its answer when the source drives itself. None if it is not relative."""
+        return self._planes(pncc_src, pncc_src, pncc_cano) if self.config.relative else None
 
     def _planes(self, pncc_src: Tensor, pncc_drv: Tensor, pncc_cano: Tensor | None) -> Tensor:
         images = [pncc_src, pncc_drv]

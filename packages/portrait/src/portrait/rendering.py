@@ -49,6 +49,7 @@ class _Scene:
     features: SourceFeatures
     pncc_cano: Tensor
     pncc_src: Tensor
+    rest: Tensor | None
     keypoints: Tensor
     exp: Tensor
     camera: Camera
@@ -123,7 +124,8 @@ class Renderer:
             surface = None
             if self.compositor.config.head_skip:
                 surface = head_surface(self.face, self.avatar.renderer.render_raw(planes, camera), source.coeffs, source.coeffs.exp)
-        return _Scene(planes, features, *pnccs, source.keypoints.to(self.device), source.coeffs.exp, camera, surface)
+            rest = self.avatar.adapter.at_rest(pnccs[1], pnccs[0])
+        return _Scene(planes, features, *pnccs, rest, source.keypoints.to(self.device), source.coeffs.exp, camera, surface)
 
     def _camera(self, coeffs: FaceCoeffs) -> Camera:
         return Camera.from_pose(coeffs.euler, coeffs.trans, self.avatar.renderer.config.focal).to(self.device)
@@ -156,7 +158,7 @@ class Renderer:
         keypoints = torso_keypoints(self.face, part).to(self.device)
         camera = self._camera(part)
         with self.timer("motion adapter", n):
-            planes = self.avatar.animate(scene.planes, scene.pncc_src, pncc.to(self.device), scene.pncc_cano)
+            planes = self.avatar.animate(scene.planes, scene.pncc_src, pncc.to(self.device), scene.pncc_cano, scene.rest)
         with self.timer("volume rendering", n):
             head = self.avatar.renderer.render_raw(planes, camera)
         with self.timer("look back", n):
