@@ -19,7 +19,7 @@ WRITTEN = {
 
 def exported(root, stage):
     """Where a stage's debug run leaves its weights."""
-    return root / "weights" / "audio2motion-debug" if stage == "audio2motion" else root / "runs" / f"{stage}-debug" / "weights"
+    return root / "runs" / f"{stage}-debug" / "weights"
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,6 @@ def trained(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("REAL3D_RUNS", str(root / "runs"))
         patch.setenv("REAL3D_DATA", str(root / "data"))
-        patch.setenv("REAL3D_WEIGHTS", str(root / "weights"))
         patch.chdir(root)
         for stage, networks in WRITTEN.items():
             main(["run", stage, "fit", "-c", str(EXPERIMENTS / stage / "debug.yaml")])

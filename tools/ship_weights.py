@@ -2,7 +2,7 @@
 
     python tools/ship_weights.py STAGE2_WEIGHTS STAGE3_WEIGHTS STAGE4_WEIGHTS OUT
 
-Each argument is what a stage exported: ``i2p adapter renderer``, ``htbsr``, and the folder of ``audio2motion`` (or one that holds it).
+The first three are the weights folders that the stages exported: ``i2p adapter renderer``, ``htbsr``, ``audio2motion``.
 """
 
 import sys
@@ -18,17 +18,12 @@ LIMIT = 16 * 2**20
 
 def main(stage2: str, stage3: str, stage4: str, out: str) -> None:
     """Read strictly, write float16, say how large it is."""
-    speech = next(
-        folder
-        for folder in (Path(stage4), Path(stage4) / "audio2motion", Path(stage4) / "audio2motion-tiny" / "audio2motion")
-        if (folder / "config.json").is_file()
-    )
     networks = {
         "i2p": I2P.from_pretrained(Path(stage2) / "i2p"),
         "adapter": MotionAdapter.from_pretrained(Path(stage2) / "adapter"),
         "renderer": HeadRenderer.from_pretrained(Path(stage2) / "renderer"),
         "htbsr": HTBSR.from_pretrained(Path(stage3) / "htbsr"),
-        "audio2motion": Audio2Motion.from_pretrained(speech),
+        "audio2motion": Audio2Motion.from_pretrained(Path(stage4) / "audio2motion"),
     }
     for name, network in networks.items():
         network.save_half(Path(out) / name)

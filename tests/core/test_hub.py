@@ -43,6 +43,15 @@ def test_round_trip(folder):
     assert parameter_count(net) == 36
 
 
+def test_folder_explains_itself_and_loading_is_silent(folder, capsys):
+    Net.from_pretrained(folder)
+    assert capsys.readouterr().out == ""
+    card = (folder / "README.md").read_text()
+    assert "# Net" in card
+    assert "36 parameters" in card
+    assert "More Information Needed" not in card
+
+
 def test_half_precision_is_stored_and_read_as_float32(tmp_path):
     net = Net(NetConfig())
     net.save_half(tmp_path)

@@ -1,12 +1,14 @@
 """Weights folders: ``config.json`` + ``model.safetensors``, loaded strictly, in half precision if asked."""
 
 import json
+from contextlib import redirect_stdout
 from dataclasses import is_dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any, get_type_hints
 
 import torch
-from huggingface_hub import PyTorchModelHubMixin, hf_hub_download
+from huggingface_hub import ModelCard, PyTorchModelHubMixin, hf_hub_download
 
 from core.errors import PortraitError
 
@@ -36,7 +38,8 @@ class Pretrained(PyTorchModelHubMixin, library_name="real3d"):
             config_file = Path(hf_hub_download(str(source), "config.json"))
         try:
             config = decode_config(get_type_hints(cls.__init__)["config"], json.loads(config_file.read_text()))
-            return super().from_pretrained(str(source), strict=True, config=config, **kwargs)
+            with redirect_stdout(StringIO()):  # the mixin prints where it reads from
+                return super().from_pretrained(str(source), strict=True, config=config, **kwargs)
         except (RuntimeError, TypeError, ValueError) as error:
             reason = " ".join(str(error).split())[:300]
             raise PortraitError("E_WEIGHTS", f"{cls.__name__}: the weights in {source} do not fit: {reason}",
@@ -51,6 +54,18 @@ class Pretrained(PyTorchModelHubMixin, library_name="real3d"):
         finally:
             for name, tensor in self.state_dict(keep_vars=True).items():
                 tensor.data = tensor.data.to(dtypes[name])
+
+
+    def generate_model_card(self, *args: Any, **kwargs: Any) -> ModelCard:
+        """The README of a weights folder: what the network is and how to load it."""
+        kind = type(self)
+        summary = (kind.__doc__ or "").strip().splitlines()[0]
+        return ModelCard(
+            f"---\nlibrary_name: real3d\ntags: [real3d-portrait]\n---\n\n# {kind.__name__}\n\n{summary}\n\n"
+            f"{parameter_count(self):,} parameters; its sizes and options are in `config.json`.\n\n"
+            f"```python\nfrom {kind.__module__.partition('.')[0]} import {kind.__name__}\n\n"
+            f'network = {kind.__name__}.from_pretrained("this folder or its hub id")\n```\n'
+        )
 
 
 def decode_config(kind: type, data: dict[str, Any]) -> Any:

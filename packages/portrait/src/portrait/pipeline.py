@@ -1,9 +1,7 @@
 """The whole system: a photograph and a driver in, frames out one by one (spec 0 and 11)."""
 
 from collections.abc import Collection, Iterator
-from contextlib import redirect_stdout
 from functools import cached_property
-from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -79,9 +77,8 @@ class Portrait:
             PortraitError: ``E_WEIGHTS``, ``E_DEVICE`` or ``E_FACE_MODEL``.
         """
         target, folder = choose_device(device), weights_folder(source)
-        with redirect_stdout(StringIO()):  # huggingface_hub prints a line per network
-            avatar = HeadAvatar.from_folder(folder)
-            compositor, talker = HTBSR.from_pretrained(folder / "htbsr"), Audio2Motion.from_pretrained(folder / "audio2motion")
+        avatar = HeadAvatar.from_folder(folder)
+        compositor, talker = HTBSR.from_pretrained(folder / "htbsr"), Audio2Motion.from_pretrained(folder / "audio2motion")
         face = FaceModel.load(face_model, compositor.config.lm68_one_based)
         return cls(avatar, compositor, talker, face, target, batch)
 
