@@ -33,9 +33,7 @@ class HeadSkip(nn.Module):
     def __init__(self, channels: int, narrow: int) -> None:
         """``channels`` of the head's features at the fusion size, ``narrow`` inside."""
         super().__init__()
-        self.read = nn.Sequential(
-            nn.Conv2d(self.READ, narrow, 3, padding=1), nn.LeakyReLU(0.01), nn.Conv2d(narrow, channels, 3, padding=1)
-        )
+        self.read = nn.Sequential(nn.Conv2d(self.READ, narrow, 3, padding=1), nn.LeakyReLU(0.01), nn.Conv2d(narrow, channels, 3, padding=1))
         self.judge = nn.Sequential(nn.Conv2d(channels, narrow, 3, padding=1), nn.LeakyReLU(0.01), nn.Conv2d(narrow, 1, 3, padding=1))
         for last, bias in ((self.read[-1], 0.0), (self.judge[-1], 2.0)):  # begin as the photograph, wherever it shows the point
             nn.init.normal_(last.weight, std=1e-4)

@@ -55,11 +55,10 @@ class Pretrained(PyTorchModelHubMixin, library_name="real3d"):
             for name, tensor in self.state_dict(keep_vars=True).items():
                 tensor.data = tensor.data.to(dtypes[name])
 
-
     def generate_model_card(self, *args: Any, **kwargs: Any) -> ModelCard:
         """The README of a weights folder: what the network is and how to load it."""
         kind = type(self)
-        summary = (kind.__doc__ or "").strip().splitlines()[0]
+        summary = (kind.__doc__ or "").strip().partition("\n")[0]
         return ModelCard(
             f"---\nlibrary_name: real3d\ntags: [real3d-portrait]\n---\n\n# {kind.__name__}\n\n{summary}\n\n"
             f"{parameter_count(self):,} parameters; its sizes and options are in `config.json`.\n\n"
