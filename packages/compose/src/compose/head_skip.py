@@ -49,7 +49,7 @@ class HeadSkip(nn.Module):
 
     @staticmethod
     def evidence(moved: Float[Tensor, "b 4 S S"], view: LookBack, weights: Float[Tensor, "b 1 r r"]) -> Float[Tensor, "b 7 f f"]:
-        """What is known of the head at twice the size of ``weights`` (M_head)."""
+        """What is known of the head, at twice the size of ``weights`` (M_head)."""
         return torch.cat([resize(x, 2 * weights.shape[-1]) for x in (moved, view.seen, view.skin, weights)], 1)
 
     def features(self, evidence: Float[Tensor, "b 7 h w"]) -> Float[Tensor, "b c h w"]:

@@ -37,12 +37,12 @@ class HeadSurface:
 
     Attributes:
         distance: from the camera centre along the pixel's ray, world units; defined everywhere.
-        skin: 1 where the face mesh is seen, 0 around it and in its eyes and mouth.
+        skin: 1 where the face mesh is seen, 0 around it and in its eyes and mouth; twice as fine as the rest, for lips and lids.
         shift: world vector from the point to where the same skin is with the other expression; fades out around the face.
     """
 
     distance: Float[Tensor, "b 1 r r"]
-    skin: Float[Tensor, "b 1 r r"]
+    skin: Float[Tensor, "b 1 f f"]
     shift: Float[Tensor, "b 3 r r"]
 
 
@@ -53,12 +53,12 @@ class LookBack:
     Attributes:
         place: where the photograph shows the same point, (x, y) in [-1, 1], y down.
         seen: 1 where the photograph shows that very point, 0 where something else is in front of it.
-        skin: 1 where the face mesh is seen in the frame.
+        skin: 1 where the face mesh is seen in the frame; twice as fine as the rest.
     """
 
     place: Float[Tensor, "b r r 2"]
     seen: Float[Tensor, "b 1 r r"]
-    skin: Float[Tensor, "b 1 r r"]
+    skin: Float[Tensor, "b 1 f f"]
 
 
 @torch.no_grad()
@@ -81,9 +81,10 @@ def head_surface(
     posed = pose_points(vertices, coeffs.euler, coeffs.trans)
     away = (posed - posed.new_tensor([0.0, 0.0, FIT_DISTANCE])).norm(dim=-1, keepdim=True)
     values = torch.cat([away, face.vertices(coeffs.id, other_exp) - vertices], -1) * WORLD_SCALE
-    fragments = rasterize(clip_coordinates(posed), face.triangles, (size, size))
+    clip = clip_coordinates(posed)
+    fragments, finer = (rasterize(clip, face.triangles, (side, side)) for side in (size, 2 * size))
     mesh = rearrange(interpolate(values, fragments, face.triangles), "b h w c -> b c h w").to(rendering.depth)
-    skin = rearrange((fragments[..., 3] > 0).to(mesh), "b h w -> b 1 h w")
+    skin, fine_skin = (rearrange((found[..., 3] > 0).to(mesh), "b h w -> b 1 h w") for found in (fragments, finer))
     unit = size / 128
     face_area = close(skin, max(1, round(HOLES * unit)))
     mesh = bleed(mesh, skin)
@@ -92,7 +93,7 @@ def head_surface(
     fade = max(1, round(FADE * unit))
     trust = smooth(shrink(face_area, fade), fade)
     share = smooth(face_area, 2 * fade)
-    return HeadSurface(volume.lerp(mesh[:, :1], trust), skin, mesh[:, 1:] * share)
+    return HeadSurface(volume.lerp(mesh[:, :1], trust), fine_skin, mesh[:, 1:] * share)
 
 
 @torch.no_grad()
