@@ -70,6 +70,15 @@ def test_neck_continues_behind_the_head_and_darkens(portrait):
     np.testing.assert_allclose(mask[112:], (parsing.labels[112:] > 0), atol=1e-6)
 
 
+def test_a_collar_tip_makes_no_notch(portrait):
+    image, parsing = portrait
+    labels = parsing.labels.copy()
+    chin = int(np.argmax(labels[:, 60] == Part.BODY_SKIN))
+    labels[chin:, 58:62][labels[chin:, 58:62] == Part.BODY_SKIN] = Part.CLOTHES
+    _, mask = inpaint_torso(image, Parsing(labels, parsing.head_alpha, parsing.person_alpha))
+    np.testing.assert_allclose(mask[chin - 8, 54:74], 1, atol=0.05)
+
+
 def test_layers_over_each_other_show_the_portrait(portrait):
     image, parsing = portrait
     layers = split_layers(image, parsing)

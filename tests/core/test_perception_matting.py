@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from core.perception.colours import hair_evidence, skin_distance
+from core.perception.colours import TEXTURES, colour_bins, colour_density, skin_distance, texture
 from core.perception.crop import square_crop
 from core.perception.landmarks import find_face
 from core.perception.matting import _local_fit, foreground_colours, guided_filter, person_alpha, recolour
@@ -73,10 +73,24 @@ def test_colours_are_learnt_from_the_photo():
     columns = np.broadcast_to(np.arange(60), (40, 60))
     assert (skin_distance(image, columns < 15)[:, :18] < 1).all()
     assert (skin_distance(image, columns < 15)[:, 22:] > 20).all()
-    evidence = hair_evidence(image, (columns > 22) & (columns < 30), columns < 15)
-    assert (evidence[:, 24:36] > 1).all()
-    assert (evidence[:, :16] < -1).all()
-    assert (evidence[:, 44:] < 0.5).all()
+
+
+def test_colour_bins_tell_colours_and_textures_apart():
+    image = np.zeros((40, 60, 3), np.uint8)
+    image[:, :30], image[:, 30:] = (210, 160, 140), (60, 40, 30)
+    image[::2, 30:] = (120, 90, 70)
+    lab = cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+    rough = texture(image, (60, 40))
+    assert (rough[:, :22] < TEXTURES[0]).all()
+    assert (rough[:, 38:] > TEXTURES[1]).all()
+    bins = colour_bins(lab, rough)
+    assert len(np.unique(bins[:, :22])) == 1
+    assert not set(bins[:, :22].ravel()) & set(bins[:, 38:].ravel())
+    columns = np.broadcast_to(np.arange(60), (40, 60))
+    density = colour_density(bins, (columns < 20).astype(np.float32), 1e-5)
+    assert density.sum() == pytest.approx(1 + 1e-5 * density.size, rel=1e-3)
+    assert (density[bins[:, :22]] > 0.05).all()
+    np.testing.assert_allclose(density[bins[:, 38:]], 1e-5, rtol=1e-6)
 
 
 def test_astronaut_alpha(crop):

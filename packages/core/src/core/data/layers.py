@@ -15,6 +15,8 @@ CLASSES = 6
 NECK_FILL = 53
 CLOTHES_FILL = 9
 """Rows of a 512 picture by which neck and clothes are continued upwards behind the head."""
+NOTCH = 40
+"""Columns of a 512 picture: narrower gaps in the continuation are closed."""
 DARKENING = 0.98
 """Factor per row of the continuation: it lies in the shade of the chin."""
 INSET = 4
@@ -114,6 +116,7 @@ def inpaint_torso(image: UInt8[np.ndarray, "h w 3"], parsing: Parsing) -> tuple[
     for part, rows in ((clothes, CLOTHES_FILL), (neck, NECK_FILL)):
         colours, added = _continue_upwards(colours, part, head, max(2, round(rows * scale)), max(1, round(INSET * scale)))
         filled |= added
+    colours, filled = _without_notches(colours, filled, head, round(NOTCH * scale))
     blurred = cv2.blur(colours, (2 * round(3 * scale) + 1, 2 * round(2 * scale) + 1))
     soft = cv2.blur(filled.astype(np.float32), (5, 5))[..., None]
     colours = np.where(filled[..., None], blurred, colours) * soft + colours * (1 - soft)
@@ -121,6 +124,23 @@ def inpaint_torso(image: UInt8[np.ndarray, "h w 3"], parsing: Parsing) -> tuple[
     mask = np.maximum(visible, cv2.GaussianBlur(filled.astype(np.float32), (0, 0), max(0.6, scale)) * head)
     mask = np.maximum(mask, (filled | (_below(filled) & (neck | clothes))) * parsing.person_alpha)
     return np.clip(np.round(colours), 0, 255).astype(np.uint8), mask.astype(np.float32)
+
+
+def _without_notches(
+    colours: Float[np.ndarray, "h w 3"], filled: Bool[np.ndarray, "h w"], head: Bool[np.ndarray, "h w"], widest: int
+) -> tuple[Float[np.ndarray, "h w 3"], Bool[np.ndarray, "h w"]]:
+    """Close gaps between columns of the continuation, up to ``widest`` pixels, with the nearest colours: a collar's tip beside the neck."""
+    import cv2
+
+    # cv2 takes what lies outside the picture for the least helpful value, so that no gap is closed against the border
+    closed = cv2.morphologyEx(filled.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((1, 2 * (widest // 2) + 1), np.uint8)) > 0
+    gaps = closed & head & ~filled
+    if not gaps.any():
+        return colours, filled
+    _, nearest = cv2.distanceTransformWithLabels((~filled).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
+    of_label = np.zeros((nearest.max() + 1, 3), colours.dtype)
+    of_label[nearest[filled]] = colours[filled]
+    return np.where(gaps[..., None], of_label[nearest], colours), filled | gaps
 
 
 def _below(filled: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:

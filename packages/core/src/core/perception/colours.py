@@ -1,11 +1,13 @@
-"""Is this pixel's colour that of skin, or of hair? Learnt from the photo itself."""
+"""Whose colour is this: skin's, hair's, clothes'? Learnt from the photo itself."""
 
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 
-BINS = 20
-UNSEEN = 6e-4
-"""Density that a colour is taken to have outside the hair: only colours common in hair speak for hair, or dark curls would claim suits."""
+BINS = 12
+TEXTURES = (1.2, 3.0)
+"""Between smooth skin, hair or cloth in soft light, and curls or patterns, in the unit of `texture`."""
+FEW = 30.0
+"""Pixels below which a histogram is not believed fully."""
 
 
 def skin_distance(image: UInt8[np.ndarray, "h w 3"], face: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
@@ -28,30 +30,35 @@ def skin_distance(image: UInt8[np.ndarray, "h w 3"], face: Bool[np.ndarray, "h w
     return np.square((lab - middle) / spread).sum(axis=-1).astype(np.float32)
 
 
-def hair_evidence(
-    image: UInt8[np.ndarray, "h w 3"], hair: Bool[np.ndarray, "h w"], other: Bool[np.ndarray, "h w"]
-) -> Float[np.ndarray, "h w"]:
-    """Log ratio of two colour histograms, averaged over 5 x 5 pixels: positive where a colour is more typical of ``hair``.
-
-    Colours seen in neither count as slightly against.
-
-    Args:
-        image: RGB.
-        hair: pixels that are surely hair.
-        other: pixels that are surely something else.
-    """
+def texture(image: UInt8[np.ndarray, "h w 3"], size: tuple[int, int]) -> Float[np.ndarray, "h2 w2"]:
+    """Standard deviation of lightness (0 to 100) in windows of 5 x 5, averaged and resized to ``size`` (width, height)."""
     import cv2
 
-    lab = cv2.cvtColor(image, cv2.COLOR_RGB2LAB).astype(np.int32)
-    index = (lab * (BINS, 2 * BINS, 2 * BINS)) // 256  # Lab's colour axes use only the middle of their range
-    flat = (index[..., 0] * 2 * BINS + index[..., 1]) * 2 * BINS + index[..., 2]
-    ratio = np.log(colour_density(flat[hair]) + 5e-6) - np.log(colour_density(flat[other]) + UNSEEN)
-    return cv2.blur(ratio.astype(np.float32)[flat], (5, 5))
+    light = cv2.cvtColor(image, cv2.COLOR_RGB2LAB)[..., 0].astype(np.float32) * (100 / 255)
+    mean = cv2.blur(light, (5, 5))
+    deviation = np.sqrt(np.maximum(cv2.blur(light * light, (5, 5)) - mean * mean, 0))
+    return cv2.resize(cv2.blur(deviation, (5, 5)), size, interpolation=cv2.INTER_AREA)
 
 
-def colour_density(flat: np.ndarray) -> Float[np.ndarray, " bins"]:
-    """Smoothed histogram (sums to 1) of the bin numbers that `hair_evidence` makes."""
+def colour_bins(lab: Float[np.ndarray, "h w 3"], texture: Float[np.ndarray, "h w"]) -> Int[np.ndarray, "h w"]:
+    """Number of the bin, of ``len(TEXTURES) + 1`` textures by `BINS` lightnesses by ``2 * BINS`` greens to reds and blues to yellows."""
+    light = np.clip(lab[..., 0] * (BINS / 100), 0, BINS - 1).astype(np.int32)
+    hue = np.clip((lab[..., 1:] + 60) * (2 * BINS / 120), 0, 2 * BINS - 1).astype(np.int32)
+    rough = np.digitize(texture, TEXTURES).astype(np.int32)
+    return ((rough * BINS + light) * 2 * BINS + hue[..., 0]) * 2 * BINS + hue[..., 1]
+
+
+def colour_density(bins: Int[np.ndarray, "h w"], weight: Float[np.ndarray, "h w"], unseen: float) -> Float[np.ndarray, " n"]:
+    """Smoothed histogram over the bins of `colour_bins`: sums to 1 if there are enough pixels, plus ``unseen`` for every bin.
+
+    Args:
+        bins: of every pixel.
+        weight: how much every pixel counts.
+        unseen: density of a colour that was not seen.
+    """
     from scipy.ndimage import gaussian_filter
 
-    counts = np.bincount(flat, minlength=4 * BINS**3).astype(np.float32).reshape(BINS, 2 * BINS, 2 * BINS)
-    return (gaussian_filter(counts, 1.0) / max(1, flat.size)).ravel()
+    shape = (len(TEXTURES) + 1, BINS, 2 * BINS, 2 * BINS)
+    counts = np.bincount(bins.ravel(), weights=weight.ravel(), minlength=int(np.prod(shape)))
+    smooth = gaussian_filter(counts.reshape(shape), (0.5, 0.8, 0.8, 0.8), mode="nearest", truncate=3.0).ravel()
+    return smooth / max(FEW, float(weight.sum())) + unseen

@@ -14,6 +14,10 @@ SMOOTHING = np.array([-3, 12, 17, 12, -3], np.float32) / 35
 """Savitzky-Golay, window 5, order 2: removes jitter, keeps the height of blinks and the closing of lips."""
 WINDOW_SCALE = 2.0
 WINDOW_SIZE = 512
+SETTLED = 1e-4
+"""Sides of the window by which points may still move when the same picture is measured again."""
+SETTLING = 12
+"""How often a picture is measured at most until it settles: the mesh approaches a face over some frames, which would look like a nod."""
 PATIENCE = 2.0
 """Seconds without the face after which any face will do (another scene)."""
 
@@ -56,6 +60,7 @@ class _Follower:
         self.box: Box | None = None
         self.window: tuple[int, int, int] | None = None
         self.lost = 0
+        self.settled = False
         self.mesh = face_follower()
 
     def find(self, frame: UInt8[np.ndarray, "h w 3"]) -> Float[np.ndarray, "478 3"]:
@@ -76,11 +81,21 @@ class _Follower:
         if self.window is None:
             return None
         left, top, side = self.window
-        mesh = self.mesh.next_mesh(cut_square(frame, left, top, side, WINDOW_SIZE))
+        mesh = self._measured(cut_square(frame, left, top, side, WINDOW_SIZE))
         if mesh is None:
             return None
         points = mesh * np.float32(side) + np.array([left, top, 0], np.float32)
         return points if self.box is None or _continues(self.box, box_of(points[:468]), 0.5) else None
+
+    def _measured(self, picture: UInt8[np.ndarray, "h w 3"]) -> Float[np.ndarray, "478 3"] | None:
+        """The next mesh; the first one in a new window is measured until it rests."""
+        mesh = self.mesh.next_mesh(picture)
+        for _ in range(0 if self.settled else SETTLING):
+            before, mesh = mesh, None if mesh is None else self.mesh.next_mesh(picture)
+            if before is None or mesh is None or np.abs(mesh - before)[:468, :2].max() < SETTLED:
+                break
+        self.settled = mesh is not None
+        return mesh
 
     def _search(self, frame: UInt8[np.ndarray, "h w 3"]) -> bool:
         """Look in the whole frame for the face, and set the window on it."""
@@ -99,6 +114,7 @@ class _Follower:
         side = round(WINDOW_SCALE * _side(box))
         self.window = round((box[0] + box[2] - side) / 2), round((box[1] + box[3] - side) / 2), side
         self.mesh.reset()
+        self.settled = False
 
     def _keep_centred(self) -> None:
         assert self.box is not None
