@@ -8,6 +8,8 @@ from core.errors import PortraitError
 from core.face import FaceCoeffs, FaceModel, pose_points, project
 from core.face.expression import eye_opening, motion_axis, mouth_opening
 from core.face.fitting import fit_image, fit_video, reprojection_error
+from core.face.pncc import clip_coordinates
+from core.raster import rasterize
 from scipy.optimize import least_squares
 
 
@@ -34,6 +36,91 @@ def person(face: FaceModel, frames: int, yaw: float = 0.0, z: float = -4.0) -> F
     euler = torch.cat([0.15 * torch.sin(t), yaw + 0.1 * torch.cos(t), 0.2 * torch.cos(2 * t)], 1)
     trans = torch.cat([0.4 * torch.sin(t), 0.3 * torch.cos(t), z + 0 * t], 1)
     return FaceCoeffs(id, exp, euler, trans)
+
+
+def read_off(face: FaceModel, coeffs: FaceCoeffs, size: int = 256) -> np.ndarray:
+    """Image points found in rendered faces: the vertices whose blends (barycentric weights) come nearest to where the pixels are.
+
+    Vertices that no pixel shows are put where they are.
+    """
+    posed = pose_points(face.vertices(coeffs.id, coeffs.exp), coeffs.euler, coeffs.trans)
+    places = project(posed).double()
+    for image, found in zip(rasterize(clip_coordinates(posed), face.triangles, (size, size)), places, strict=True):
+        row, column = (image[..., 3] > 0).nonzero().T
+        weights = image[row, column, :2].double()
+        weights = torch.cat([weights, 1 - weights.sum(1, keepdim=True)], 1)
+        corners, n = face.triangles[image[row, column, 3].long() - 1], len(found)
+        pixels = (torch.stack([column, row], 1).double() + 0.5) / size
+        normal, right = torch.zeros(n * n).double(), torch.zeros(n, 2).double()
+        normal.index_add_(0, (corners[:, :, None] * n + corners[:, None]).flatten(), (weights[:, :, None] * weights[:, None]).flatten())
+        right.index_add_(0, corners.flatten(), (weights[:, :, None] * pixels[:, None]).flatten(0, 1))
+        seen = normal.view(n, n).diagonal() > 0.5
+        normal, hidden = normal.view(n, n)[seen], found[~seen]
+        found[seen] = torch.linalg.solve(normal[:, seen], right[seen] - normal[:, ~seen] @ hidden)
+    return places.float().numpy()
+
+
+@pytest.mark.parametrize("yaw", [0, 30, -30])
+def test_rendered_faces_give_their_coefficients_back(face: FaceModel, yaw: float) -> None:
+    """Rasterised, read off the pixels, fitted. Axes beyond the leading ones move points by less than the noise that the fit expects."""
+    truth = person(face, 50, float(np.deg2rad(yaw)), z=0.0)[:14]
+    found = fit_video(face, read_off(face, truth)).coeffs
+    assert (found.euler - truth.euler).abs().max() < np.deg2rad(0.6)
+    assert (found.trans - truth.trans)[:, :2].abs().max() < 0.02
+    assert (found.trans - truth.trans)[:, 2].abs().max() < 0.15  # of a distance of 10
+    assert (found.id - truth.id)[:, :10].square().mean().sqrt() < 0.3  # codes have a standard deviation of 1
+    assert (found.exp - truth.exp)[:, :10].square().mean().sqrt() < 0.4
+    shapes = [face.keypoints(coeffs.id, coeffs.exp) for coeffs in (found, truth)]
+    assert (shapes[0] - shapes[1]).norm(dim=2).mean() < 0.01 * 0.88  # 1 % of the eye distance
+    torch.testing.assert_close(mouth_opening(face, found.id, found.exp), mouth_opening(face, truth.id, truth.exp), rtol=0, atol=0.01)
+    torch.testing.assert_close(eye_opening(face, found.id, found.exp), eye_opening(face, truth.id, truth.exp), rtol=0, atol=0.006)
+
+
+def test_clip_that_turns_from_side_to_side(face: FaceModel) -> None:
+    truth = person(face, 50)
+    yaw = torch.linspace(-1, 1, 50) * np.deg2rad(60)
+    truth = FaceCoeffs(truth.id, truth.exp, torch.stack([truth.euler[:, 0], yaw, truth.euler[:, 2]], 1), truth.trans)
+    result = fit_video(face, landmarks(face, truth, noise=0.001))
+    assert (result.coeffs.euler - truth.euler).abs().max() < np.deg2rad(1.5)
+    assert result.error < 0.012
+    opening, expected = (mouth_opening(face, coeffs.id, coeffs.exp) for coeffs in (result.coeffs, truth))
+    assert torch.corrcoef(torch.stack([opening, expected]))[0, 1] > 0.98
+
+
+def test_a_still_that_lasts_does_not_jitter(face: FaceModel) -> None:
+    """A photograph of 50 frames, through detector, tracker and fit: points of the face move by less than 0.05 pixels of 512."""
+    pytest.importorskip("mediapipe")
+    photo = pytest.importorskip("skimage.data").astronaut()
+    from core.perception.landmarks import track_faces
+
+    coeffs = fit_video(face, np.stack(list(track_faces([photo] * 50)))).coeffs
+    points = project(pose_points(face.keypoints(coeffs.id, coeffs.exp), coeffs.euler, coeffs.trans)) * 512
+    assert points.std(dim=1).min() > 5  # a face and not a point
+    assert points.diff(dim=0).norm(dim=2).max() < 0.05
+
+
+@pytest.mark.gpu
+def test_cuda_finds_the_same(face: FaceModel) -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    seen = landmarks(face, person(face, 40, 0.4), noise=0.001)
+    seen[7] = np.nan
+    host, device = fit_video(face, seen), fit_video(FaceModel.load().cuda(), seen)
+    assert device.coeffs.exp.is_cuda
+    assert device.lost == 1
+    torch.testing.assert_close(device.coeffs.to("cpu").euler, host.coeffs.euler, rtol=0, atol=2e-3)
+    torch.testing.assert_close(device.coeffs.to("cpu").exp, host.coeffs.exp, rtol=0, atol=0.02)
+
+
+def test_nothing_is_made_on_the_default_device(face: FaceModel) -> None:
+    """With a default device that holds no numbers every tensor has to come from the model's: what CUDA needs, tried without it."""
+    seen = landmarks(face, person(face, 8))
+    seen[2] = np.nan
+    expected = fit_video(face, seen)
+    with torch.device("meta"):
+        found = fit_video(face, seen)
+    assert torch.equal(found.coeffs.exp, expected.coeffs.exp)
+    assert found.error == expected.error
 
 
 @pytest.mark.parametrize("yaw", [0, 30, -60, 60])

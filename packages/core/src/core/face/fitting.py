@@ -2,6 +2,7 @@
 
 Minimises the weighted squared distance between projected and measured points plus ``|id|^2`` and ``|exp|^2`` (codes are whitened) with
 Gauss-Newton steps instead of the reference's Adam. A clip has one identity; poses and expressions are smoothed lightly without delay.
+All of it runs on the device of the face model, where the coefficients stay.
 """
 
 from dataclasses import dataclass
@@ -45,7 +46,7 @@ class FitResult:
 
 def _basis(face: FaceModel) -> Basis:
     index = face.keypoints468[face.matched468]
-    return Basis(face.mean[index].cpu(), face.id_basis[index].cpu(), face.exp_basis[index].cpu())
+    return Basis(face.mean[index], face.id_basis[index], face.exp_basis[index])
 
 
 def _normals(face: FaceModel) -> Float[Tensor, "n 3"]:
@@ -55,19 +56,19 @@ def _normals(face: FaceModel) -> Float[Tensor, "n 3"]:
     total = torch.zeros_like(face.mean)
     for corner in range(3):
         total.index_add_(0, face.triangles[:, corner], normal)
-    return torch.nn.functional.normalize(total[face.keypoints468[face.matched468]], dim=1).cpu()
+    return torch.nn.functional.normalize(total[face.keypoints468[face.matched468]], dim=1)
 
 
 def _evidence(face: FaceModel, landmarks: Float[np.ndarray, "t n d"]) -> Evidence:
     """Landmarks of the image with the camera's axes, those that the model has, and weights that do not know the pose yet."""
-    points = torch.from_numpy(np.ascontiguousarray(landmarks[:, :POINTS], np.float32))
+    points = torch.from_numpy(np.ascontiguousarray(landmarks[:, :POINTS], np.float32)).to(face.mean)
     has_depth = points.shape[2] > 2
     depth = -points[..., 2:3] if has_depth else torch.zeros_like(points[..., :1])
-    weights = torch.ones(POINTS)
+    weights = points.new_ones(POINTS)
     weights[list({*LIPS_INNER, *LIPS_OUTER, *RIGHT_EYE, *LEFT_EYE})] = FEATURE_WEIGHT
-    noise = torch.tensor([1 / NOISE, 1 / NOISE, 1 / DEPTH_NOISE if has_depth else 0.0])
+    noise = points.new_tensor([1 / NOISE, 1 / NOISE, 1 / DEPTH_NOISE if has_depth else 0.0])
     columns = torch.cat([points[..., :1] - 0.5, 0.5 - points[..., 1:2], depth], 2)
-    matched = face.matched468.cpu()
+    matched = face.matched468
     columns = columns[:, matched]
     return Evidence(columns, (weights[matched, None] * noise).expand_as(columns).contiguous())
 
@@ -81,7 +82,7 @@ def _trust_visible(evidence: Evidence, normals: Float[Tensor, "n 3"], rotation: 
 def _start(face: FaceModel, landmarks: Float[np.ndarray, "t n d"], identity: Float[Tensor, "1 80"]) -> tuple[Evidence, State]:
     evidence = _evidence(face, landmarks)
     rotation, trans = affine_pose(_basis(face).mean, evidence)
-    state = State(identity, torch.zeros(len(landmarks), 64), rotation, trans)
+    state = State(identity, identity.new_zeros(len(landmarks), 64), rotation, trans)
     return _trust_visible(evidence, _normals(face), rotation), state
 
 
@@ -143,10 +144,10 @@ def fit_video(face: FaceModel, landmarks: Float[np.ndarray, "t n d"], identity: 
     basis, found = _basis(face), landmarks[seen]
     if identity is None:
         some = np.unique(np.linspace(0, len(found) - 1, IDENTITY_FRAMES).round().astype(int))
-        evidence, state = _start(face, found[some], torch.zeros(1, 80))
+        evidence, state = _start(face, found[some], face.mean.new_zeros(1, 80))
         code = gauss_newton(basis, evidence, state, 6, 1.0, 1.0).id
     else:
-        code = identity.detach().cpu().float().reshape(1, 80)
+        code = identity.detach().to(face.mean).reshape(1, 80)
     parts = []
     for chunk in np.array_split(found, -(-len(found) // _CHUNK)):
         evidence, state = _start(face, chunk, code)
@@ -161,8 +162,8 @@ def _interpolate(coeffs: FaceCoeffs, seen: np.ndarray) -> FaceCoeffs:
     frames, known = np.arange(len(seen)), np.flatnonzero(seen)
 
     def fill(rows: Tensor) -> Tensor:
-        columns = [np.interp(frames, known, column) for column in rows.T.numpy()]
-        return torch.from_numpy(np.stack(columns, 1).astype(np.float32))
+        columns = [np.interp(frames, known, column) for column in rows.T.cpu().numpy()]
+        return torch.from_numpy(np.stack(columns, 1)).to(rows)
 
     id = coeffs.id[:1].expand(len(seen), -1).contiguous()
     return FaceCoeffs(id, fill(coeffs.exp), fill(coeffs.euler), fill(coeffs.trans))
@@ -175,6 +176,6 @@ def _smooth(coeffs: FaceCoeffs) -> FaceCoeffs:
     from scipy.signal import savgol_filter
 
     exp, euler, trans = (
-        torch.from_numpy(savgol_filter(rows.numpy(), 5, 2, axis=0).astype(np.float32)) for rows in (coeffs.exp, coeffs.euler, coeffs.trans)
+        torch.from_numpy(savgol_filter(rows.cpu().numpy(), 5, 2, axis=0)).to(rows) for rows in (coeffs.exp, coeffs.euler, coeffs.trans)
     )
     return FaceCoeffs(coeffs.id, exp, euler, trans)

@@ -136,7 +136,7 @@ def gauss_newton(basis: Basis, evidence: Evidence, state: State, steps: int, exp
         id_prior: weight of ``|id|^2``; 0 keeps the identity.
     """
     shared, own = id_prior > 0, POSE + 64
-    prior = torch.tensor([1e-6] * POSE + [exp_prior] * 64 + [id_prior] * (80 if shared else 0), dtype=torch.float64)
+    prior = state.exp.new_tensor([1e-6] * POSE + [exp_prior] * 64 + [id_prior] * (80 if shared else 0), dtype=torch.float64)
     for _ in range(steps):
         design, error = _design(basis, evidence, state, shared)
         normal = torch.cat([torch.cat([a.transpose(1, 2) @ b for b in design], 2) for a in design], 1).double()
