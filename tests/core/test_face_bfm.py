@@ -9,88 +9,32 @@ import torch
 from core.errors import PortraitError
 from core.face import FaceCoeffs, FaceModel, pose_points, project, render_pncc
 from core.face import regions as r
-from core.face.expression import MOTIONS, motion_axis
+from core.face.expression import MOTIONS, close_eyes, eye_opening, motion_axis
 from core.face.fitting import fit_image, reprojection_error
 from scipy.io import savemat
 
-ORIGINAL, TRIMMED, FRONT = 600, 560, 470  # 53490, 53215 and 35709 in the real files
+TRIMMED, FRONT = 560, 470  # vertices of the generated files
 UNMATCHED = (93, 127, 132, 234, 323, 356, 361, 454)
 COMMON = ("index_mp468_from_mesh35709.npy", "bfm_left_eye_faces.npy", "bfm_right_eye_faces.npy")
 FILES = ("01_MorphableModel.mat", "Exp_Pca.bin", "std_exp.txt", "BFM_front_idx.mat", "BFM_exp_idx.mat", "facemodel_info.mat")
 
 
-def with_eyeballs(face: FaceModel) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """The embedded triangles, clockwise and with the eyes filled by fans around vertices 468 and 469; numbers of the fans' triangles."""
-    rings = ((r.LEFT_EYE, 468), (r.RIGHT_EYE, 469))
-    fans = [[(a, b, centre) for a, b in zip(ring, (*ring[1:], ring[0]), strict=True)] for ring, centre in rings]
-    triangles = np.concatenate([face.triangles[:, [0, 2, 1]].numpy(), *map(np.array, fans)])
-    start = len(face.triangles)
-    return triangles, {"left": np.arange(start, start + 16), "right": np.arange(start + 16, start + 32)}
-
-
-def write_files(folder: Path) -> None:
-    """The embedded model as BFM 2009: both layouts in one folder, the first derived from the second by the formulas of spec 1.1."""
-    face, rng = FaceModel.embedded(), np.random.default_rng(0)
-    eyes = [face.mean[list(ring)].mean(0, keepdim=True).numpy() for ring in (r.LEFT_EYE, r.RIGHT_EYE)]
-    trim, front = rng.permutation(ORIGINAL)[:TRIMMED], rng.permutation(TRIMMED)[:FRONT]
-    std_id, std_exp = rng.uniform(1e3, 1e5, 85).astype(np.float32), rng.uniform(1e2, 1e4, 79).round(6)
-    mean = rng.normal(size=(ORIGINAL, 3))
-    identity, expression = rng.normal(size=(ORIGINAL, 3, 85)), rng.normal(size=(TRIMMED, 3, 79))
-    mean[trim[front]] = np.concatenate([face.mean.numpy(), *eyes])
-    mean += (0.1, -0.2, 0.3)  # loading centres the vertices
-    identity[trim[front[:468]], :, :80] = face.id_basis.numpy()
-    expression[front[:468], :, :64] = face.exp_basis.numpy()
-    identity[trim[front[468:]]], expression[front[468:]] = 0, 0
-    shape_mu = (mean * 1e5).reshape(-1, 1).astype(np.float32)
-    shape_pc = (identity * 1e5 / std_id).reshape(-1, 85).astype(np.float32)
-    exp_pc = (expression * 1e5 / std_exp).reshape(-1, 79).astype(np.float32)
-    triangles, eyeballs = with_eyeballs(face)
-    info = {"tri": triangles.astype(np.int32) + 1, "keypoints": np.array([r.LM68], np.uint16) + 1}
-
-    savemat(folder / "01_MorphableModel.mat", {"shapeMU": shape_mu, "shapePC": shape_pc, "shapeEV": std_id[:, None], "texMU": shape_mu})
-    offset = rng.normal(size=3 * TRIMMED).astype("<f4")
-    (folder / "Exp_Pca.bin").write_bytes(np.array([79], "<i4").tobytes() + offset.tobytes() + exp_pc.T.astype("<f4").tobytes())
-    np.savetxt(folder / "std_exp.txt", std_exp[None])
-    savemat(folder / "BFM_exp_idx.mat", {"trimIndex": trim[:, None] + 1})
-    savemat(folder / "BFM_front_idx.mat", {"idx": front[:, None].astype(float) + 1})
-    savemat(folder / "facemodel_info.mat", info)
-    id_base = (shape_pc * std_id / 1e5).reshape(-1, 3, 85)[trim[front], :, :80]
-    ex_base = (exp_pc * std_exp / 1e5).reshape(-1, 3, 79)[front, :, :64]
-    front_mean = (shape_mu.reshape(-1, 3) / 1e5)[trim[front]]
-    savemat(
-        folder / "BFM_model_front.mat",
-        info | {"meanshape": front_mean.reshape(1, -1), "idBase": id_base.reshape(-1, 80), "exBase": ex_base.reshape(-1, 64)},
-    )
-    points = np.arange(468)
-    points[list(UNMATCHED)] = -999
-    np.save(folder / COMMON[0], points)
-    np.save(folder / COMMON[1], eyeballs["left"] + 1)
-    np.save(folder / COMMON[2], eyeballs["right"] + 1)
-
-
 @pytest.fixture(scope="module")
-def both(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("bfm")
-    write_files(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def original(both: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def original(bfm_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The second layout in the official code's tree: its own small files one folder up, another version of the MediaPipe points."""
     folder = tmp_path_factory.mktemp("deep_3drecon") / "BFM"
     folder.mkdir()
     for name in FILES:
-        shutil.copy(both / name, folder)
+        shutil.copy(bfm_folder / name, folder)
     for name in COMMON[1:]:
-        shutil.copy(both / name, folder.parent)
-    shutil.copy(both / COMMON[0], folder / "index_mp468_from_mesh35709_v3.1.npy")
+        shutil.copy(bfm_folder / name, folder.parent)
+    shutil.copy(bfm_folder / COMMON[0], folder / "index_mp468_from_mesh35709_v3.1.npy")
     return folder
 
 
 @pytest.fixture(scope="module")
-def bfm(both: Path) -> FaceModel:
-    return FaceModel.from_bfm(both)
+def bfm(bfm_folder: Path) -> FaceModel:
+    return FaceModel.from_bfm(bfm_folder)
 
 
 def test_reads_what_was_written(bfm: FaceModel) -> None:
@@ -118,8 +62,8 @@ def test_both_layouts_give_the_same_model(bfm: FaceModel, original: Path) -> Non
         assert torch.equal(mine, theirs), name
 
 
-def test_one_based_key_points_for_official_weights(bfm: FaceModel, both: Path) -> None:
-    official = FaceModel.load(both, lm68_one_based=True)
+def test_one_based_key_points_for_official_weights(bfm: FaceModel, bfm_folder: Path) -> None:
+    official = FaceModel.load(bfm_folder, lm68_one_based=True)
     assert torch.equal(official.keypoints68, bfm.keypoints68 + 1)
     assert official.fingerprint == bfm.fingerprint  # the same codes and PNCC
 
@@ -136,8 +80,17 @@ def test_pncc_has_holes_for_eyes_and_mouth(bfm: FaceModel) -> None:
 
 
 @pytest.mark.parametrize("name", MOTIONS)
-def test_named_motions_follow_the_points_not_the_vertex_order(bfm: FaceModel, name: str) -> None:
-    torch.testing.assert_close(motion_axis(bfm, name), motion_axis(FaceModel.embedded(), name), rtol=1e-3, atol=1e-3)
+def test_equal_content_means_equal_motions(bfm: FaceModel, name: str) -> None:
+    every_point = FaceModel(bfm.mean, bfm.id_basis, bfm.exp_basis, bfm.triangles, torch.arange(468), "bfm with all points")
+    torch.testing.assert_close(motion_axis(every_point, name), motion_axis(FaceModel.embedded(), name), rtol=1e-3, atol=1e-3)
+
+
+def test_blink_closes_the_eyes_of_bfm(bfm: FaceModel) -> None:
+    id, exp = torch.zeros(1, 80), torch.zeros(1, 64)
+    closed = close_eyes(bfm, id, exp, torch.ones(1))
+    assert abs(eye_opening(bfm, id, closed)) < 0.005
+    moved = (bfm.keypoints(id, closed) - bfm.keypoints(id, exp))[0].norm(dim=1)
+    assert moved[[4, 61, 291, 152]].max() < 0.01 < moved[[159, 386]].min()
 
 
 def test_fit_leaves_out_what_the_mesh_does_not_reach(bfm: FaceModel) -> None:
@@ -200,8 +153,8 @@ def test_a_missing_or_truncated_file_is_named_with_source_and_licence(
 
 
 @pytest.mark.parametrize("name", COMMON)
-def test_the_official_codes_own_files_are_named_too(both: Path, tmp_path: Path, name: str) -> None:
-    folder = copy_to(tmp_path / "BFM", both)
+def test_the_official_codes_own_files_are_named_too(bfm_folder: Path, tmp_path: Path, name: str) -> None:
+    folder = copy_to(tmp_path / "BFM", bfm_folder)
     whole = (folder / name).read_bytes()
     (folder / name).write_bytes(whole[:100])
     assert name in refusal(folder)
@@ -229,11 +182,11 @@ def test_the_official_codes_own_files_are_named_too(both: Path, tmp_path: Path, 
         ({"tri": "triangles"}, "no finite numbers under tri"),
     ],
 )
-def test_a_wrong_front_model_is_explained(both: Path, tmp_path: Path, change: dict, words: str) -> None:
+def test_a_wrong_front_model_is_explained(bfm_folder: Path, tmp_path: Path, change: dict, words: str) -> None:
     from scipy.io import loadmat
 
-    folder = copy_to(tmp_path / "BFM", both)
-    content = {key: value for key, value in loadmat(both / "BFM_model_front.mat").items() if not key.startswith("__")} | change
+    folder = copy_to(tmp_path / "BFM", bfm_folder)
+    content = {key: value for key, value in loadmat(bfm_folder / "BFM_model_front.mat").items() if not key.startswith("__")} | change
     savemat(folder / "BFM_model_front.mat", {key: value for key, value in content.items() if value is not None})
     message = refusal(folder)
     assert "BFM_model_front.mat" in message
@@ -257,7 +210,7 @@ def test_an_absent_or_empty_folder(tmp_path: Path) -> None:
         assert "unibas.ch" in message
 
 
-def test_an_oldest_matlab_file_of_the_right_name_is_refused(both: Path, tmp_path: Path) -> None:
-    folder = copy_to(tmp_path / "BFM", both)
+def test_an_oldest_matlab_file_of_the_right_name_is_refused(bfm_folder: Path, tmp_path: Path) -> None:
+    folder = copy_to(tmp_path / "BFM", bfm_folder)
     savemat(folder / "BFM_model_front.mat", {"a": np.eye(3)}, format="4")
     assert "lacks meanshape, idBase, exBase, tri, keypoints" in refusal(folder)

@@ -98,7 +98,7 @@ def _stiffness(face: FaceModel) -> Float[Tensor, "64 64"]:
     """Inverse covariance of the code once every point away from the lids is known to rest within ``_REST``."""
     points, unit = face.mean[face.keypoints468], _unit(face)
     far = torch.cdist(points, points[list(RIGHT_EYE + LEFT_EYE)]).amin(1) > _LID_REACH * unit
-    motion = (face.exp_basis[face.keypoints468][far] / (unit * _REST)).flatten(0, 1).double()
+    motion = (face.exp_basis[face.keypoints468][far & face.matched468] / (unit * _REST)).flatten(0, 1).double()
     return torch.eye(motion.shape[1]).to(motion) + motion.T @ motion
 
 
