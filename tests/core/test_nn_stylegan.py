@@ -58,7 +58,7 @@ def test_modulation_equals_one_convolution_per_sample(up, demodulate):
     for i in range(2):
         torch.testing.assert_close(layer(x[i : i + 1], w[i : i + 1]), together[i : i + 1], atol=1e-5, rtol=1e-4)
     norm = layer.constant_weight(w[:1]).flatten(1).norm(dim=1)
-    assert not demodulate or torch.allclose(norm, torch.ones(4), atol=1e-4)
+    assert not demodulate or torch.allclose(norm, torch.full((4,), layer.gain), atol=1e-4)
 
 
 def test_transposed_convolution_is_a_true_convolution_of_inserted_zeros():

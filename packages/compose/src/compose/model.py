@@ -229,7 +229,7 @@ class HTBSR(nn.Module, Pretrained):
     ) -> Composite:
         """The fused features refine the head layer; the layers then cover each other at full size and keep their sharpness.
 
-        At inference the head is drawn only where its mask is not empty; the margin makes that exact.
+        The head is drawn only where its mask is not empty; the margin makes that exact.
         """
         size = self.config.image_size
         photo = None if view is None or source.head is None else HeadSkip.move(source.head, view)
@@ -255,8 +255,8 @@ class HTBSR(nn.Module, Pretrained):
         return self._composite(image, torso)
 
     def _head_box(self, weights: Tensor, photo: Tensor | None) -> Box:
-        """What of the raw rendering is worth drawing: all of it in training and where the torso looks at the whole head (version 2)."""
-        if torch.is_grad_enabled() or self.training or self.config.torso == "v2":
+        """What of the raw rendering is worth drawing: all of it where the torso looks at the whole head (version 2)."""
+        if self.config.torso == "v2":
             return Box.whole(weights)
         there = weights > FOG
         if photo is not None:

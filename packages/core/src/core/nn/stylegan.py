@@ -44,9 +44,11 @@ def downsample2d(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c hh ww"]:
     return F.conv2d(x, fir_kernel(x.shape[1], 1.0, x), stride=2, padding=1, groups=x.shape[1])
 
 
-def blur2d(x: Float[Tensor, "b c h w"], padding: int, gain: float = 1.0) -> Float[Tensor, "b c hh ww"]:
+def blur2d(
+    x: Float[Tensor, "b c h w"], padding: int, gain: float = 1.0, bias: Float[Tensor, " c"] | None = None
+) -> Float[Tensor, "b c hh ww"]:
     """FIR filter at full resolution after zero padding of ``padding`` pixels on all sides (the result loses 3 pixels)."""
-    return F.conv2d(x, fir_kernel(x.shape[1], gain, x), padding=padding, groups=x.shape[1])
+    return F.conv2d(x, fir_kernel(x.shape[1], gain, x), bias, padding=padding, groups=x.shape[1])
 
 
 class EqualLinear(nn.Module):
@@ -135,34 +137,45 @@ class ModulatedConv2d(nn.Module):
         self.activate = activate
         self.folded: Tensor | None = None
 
+    @property
+    def gain(self) -> float:
+        """What ``lrelu`` multiplies by; it may as well scale weight and bias, which saves a pass over the features."""
+        return math.sqrt(2) if self.activate else 1.0
+
     def constant_weight(self, w: Float[Tensor, "1 z"]) -> Float[Tensor, "o i k k"]:
-        """The weight for one style, modulation and demodulation included."""
+        """The weight for one style; modulation, demodulation and the gain of the activation included."""
         weight = self.weight * rearrange(self.affine(w) * self.style_gain, "1 i -> 1 i 1 1")
         if self.demodulate:
             weight = weight * (weight.square().sum((1, 2, 3), keepdim=True) + 1e-8).rsqrt()
-        return weight
+        return weight * self.gain
 
-    def convolve(self, x: Tensor, weight: Tensor) -> Tensor:
+    def convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """Plain convolution at the same or twice the size."""
-        if not self.up:
-            return F.conv2d(x, weight, padding=weight.shape[-1] // 2)
-        return blur2d(F.conv_transpose2d(x, weight.transpose(0, 1), stride=2), padding=1, gain=4.0)
+        if self.up:
+            return blur2d(F.conv_transpose2d(x, weight.transpose(0, 1), stride=2), 1, 4.0, bias)
+        if weight.shape[-1] == 1:  # a matrix product; convolution libraries are slow at it for few channels
+            return F.linear(x.permute(0, 2, 3, 1), weight[:, :, 0, 0], bias).permute(0, 3, 1, 2)
+        return F.conv2d(x, weight, bias, padding=weight.shape[-1] // 2)
 
     def forward(self, x: Float[Tensor, "b i h w"], w: Float[Tensor, "s z"] | None) -> Float[Tensor, "b o hh ww"]:
         """Convolve with the style of ``w``: one per sample, or a single row for the whole batch (None once folded)."""
         if self.folded is not None:
-            x = self.convolve(x, self.folded)
+            x = self.convolve(x, self.folded, self.bias * self.gain)
         elif w is None or w.shape[0] == 1:
             w = torch.ones(1, self.affine.weight.shape[1]).to(x) if w is None else w
-            x = self.convolve(x, self.constant_weight(w))
+            x = self.convolve(x, self.constant_weight(w), self.bias * self.gain)
         else:
-            style = self.affine(w) * self.style_gain
-            x = self.convolve(x * style[:, :, None, None], self.weight)
-            if self.demodulate:
-                energy = torch.einsum("oikl,bi->bo", self.weight.square(), style.square())
-                x = x * (energy + 1e-8).rsqrt()[:, :, None, None]
-        x = x + self.bias[:, None, None]
-        return lrelu(x) if self.activate else x
+            x = self._modulated(x, w) + (self.bias * self.gain)[:, None, None]
+        return F.leaky_relu(x, 0.2) if self.activate else x
+
+    def _modulated(self, x: Tensor, w: Float[Tensor, "b z"]) -> Tensor:
+        """A style per sample: scale the input instead of the weight."""
+        style = self.affine(w) * self.style_gain
+        x = self.convolve(x * style[:, :, None, None], self.weight * self.gain, None)
+        if not self.demodulate:
+            return x
+        energy = torch.einsum("oikl,bi->bo", self.weight.square(), style.square())
+        return x * (energy + 1e-8).rsqrt()[:, :, None, None]
 
 
 class SynthesisBlock(nn.Module):
@@ -202,7 +215,7 @@ class SynthesisBlock(nn.Module):
         if self.const is not None:
             x = self.const.expand(1 if w is None else w.shape[0], -1, -1, -1)
         elif self.conv0 is not None:
-            x = self.conv0(x, styles.pop(0))
+            x = self.conv0(x.contiguous(memory_format=torch.channels_last), styles.pop(0))
         x = self.conv1(x, styles.pop(0))
         rgb = self.to_rgb(x, styles.pop(0))
         if image is not None:
