@@ -15,7 +15,7 @@ CLASSES = 6
 NECK_FILL = 53
 CLOTHES_FILL = 9
 """Rows of a 512 picture by which neck and clothes are continued upwards behind the head."""
-NOTCH = 40
+NOTCH = 80
 """Columns of a 512 picture: narrower gaps in the continuation are closed."""
 DARKENING = 0.98
 """Factor per row of the continuation: it lies in the shade of the chin."""
@@ -184,11 +184,14 @@ def inpaint_background(
         person_alpha: opacity of the person.
         smooth: blur with a width that grows with the distance from trusted pixels, against streaks.
     """
+    import cv2
     from scipy.ndimage import distance_transform_edt
 
     person = person_alpha > 0.03
     margin = TRUSTED * image.shape[0] / 512
-    trusted = distance_transform_edt(~person) > margin if person.any() else ~person
+    trusted = ~person
+    if person.any():
+        trusted = cv2.distanceTransform(trusted.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE) > margin
     if not trusted.any():
         trusted = person_alpha <= person_alpha.min()
     away, nearest = distance_transform_edt(~trusted, return_indices=True)
@@ -202,14 +205,16 @@ def _blur_by(image: UInt8[np.ndarray, "h w 3"], width: Float[np.ndarray, "h w"])
     """Gaussian blur whose standard deviation (pixels) differs from pixel to pixel, interpolated between octaves."""
     import cv2
 
-    result = image.astype(np.float32)
-    previous, low = result, 0.0
+    colours = image.astype(np.float32)
+    result, previous, low = colours.copy(), colours, 0.0
     for sigma in (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0):
+        if width.max() <= low:
+            break
         factor = max(1, int(sigma / 3))
-        small = cv2.resize(image.astype(np.float32), None, fx=1 / factor, fy=1 / factor, interpolation=cv2.INTER_AREA)
+        small = cv2.resize(colours, None, fx=1 / factor, fy=1 / factor, interpolation=cv2.INTER_AREA)
         small = cv2.GaussianBlur(small, (0, 0), sigma / factor, borderType=cv2.BORDER_REPLICATE)
         blurred = cv2.resize(small, image.shape[1::-1], interpolation=cv2.INTER_LINEAR)
         share = np.clip((width - low) / (sigma - low), 0, 1)[..., None].astype(np.float32)
-        result = np.where(share > 0, previous + share * (blurred - previous), result)
+        result += share * (blurred - previous)  # 1 in all octaves below the width, so that the sum telescopes
         previous, low = blurred, sigma
     return np.clip(np.round(result), 0, 255).astype(np.uint8)
