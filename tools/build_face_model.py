@@ -202,16 +202,16 @@ def surface_centre(mean: np.ndarray, faces: np.ndarray) -> np.ndarray:
     return ((a + b + c) / 3 * area[:, None]).sum(0) / area.sum()
 
 
-def main() -> None:
-    """Read the measurements, write the model."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("measurements", type=Path)
-    parser.add_argument("output", type=Path)
-    arguments = parser.parse_args()
-    with np.load(arguments.measurements) as data:
+def read_meshes(path: Path) -> Meshes:
+    """The measurements, aligned on the rigid points."""
+    with np.load(path) as data:
         if not np.array_equal(data["mirror"], MIRROR):
             raise SystemExit("the mirror map differs from core.face.regions.MIRROR")
-        meshes = steady(Meshes(data["xyz"] * np.float64(data["scale"]), data["face"], data["mean"].astype(np.float64)))
+        return steady(Meshes(data["xyz"] * np.float64(data["scale"]), data["face"], data["mean"].astype(np.float64)))
+
+
+def build(meshes: Meshes) -> dict[str, np.ndarray]:
+    """The tensors of the model file, in 3DMM units and axes."""
     expression = expression_axes(meshes, 64)
     faces, free = neutral_faces(meshes, expression)
     identity = identity_axes(faces, expression @ free, 80)
@@ -221,14 +221,24 @@ def main() -> None:
     mean = mean * scale
     tilt = np.array([[1, 0, 0], [0, np.cos(TILT), -np.sin(TILT)], [0, np.sin(TILT), np.cos(TILT)]])
     mean = (mean - surface_centre(mean, tessellation)) @ tilt.T
-    tensors = {
+    return {
         "mean": mean.astype(np.float32),
         "id_basis": (tilt @ unweigh(identity) * scale).astype(np.float16),
         "exp_basis": (tilt @ unweigh(expression) * scale).astype(np.float16),
         "triangles": tessellation.astype(np.int16),
     }
-    save_file({name: np.ascontiguousarray(value) for name, value in tensors.items()}, arguments.output, {"name": "mediapipe468"})
-    print(f"{arguments.output}: {arguments.output.stat().st_size / 1e3:.0f} kB from {len(faces)} faces and {len(meshes.points)} meshes")
+
+
+def main() -> None:
+    """Read the measurements, write the model."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("measurements", type=Path)
+    parser.add_argument("output", type=Path)
+    arguments = parser.parse_args()
+    meshes = read_meshes(arguments.measurements)
+    tensors = {name: np.ascontiguousarray(value) for name, value in build(meshes).items()}
+    save_file(tensors, arguments.output, {"name": "mediapipe468"})
+    print(f"{arguments.output}: {arguments.output.stat().st_size / 1e3:.0f} kB from {len(meshes.points)} meshes")
 
 
 if __name__ == "__main__":

@@ -63,6 +63,25 @@ def test_every_axis_is_symmetric_or_antisymmetric(face: FaceModel) -> None:
         assert 5 < int((parity < 0).sum()) < basis.shape[2] / 2
 
 
+def test_axes_are_orthogonal_and_fall_in_strength(face: FaceModel) -> None:
+    """Orthogonal in the metric of tools/build_face_model.py, which counts MediaPipe's depth by half before the tilt of 9 degrees."""
+    angle = torch.deg2rad(torch.tensor(-9.0))
+    back = torch.tensor([[1, 0, 0], [0, angle.cos(), -angle.sin()], [0, angle.sin(), angle.cos()]])
+    for basis in (face.id_basis, face.exp_basis):
+        axes = (torch.diag(torch.tensor([1, 1, 0.5])) @ back @ basis).flatten(0, 1)
+        norms = axes.norm(dim=0)
+        assert (norms.diff() <= 1e-3 * norms[0]).all()
+        gram = (axes / norms).T @ (axes / norms)
+        torch.testing.assert_close(gram, torch.eye(len(norms)), rtol=0, atol=0.01)  # float16 in the file
+
+
+def test_no_triangle_is_degenerate(face: FaceModel) -> None:
+    corners = face.mean[face.triangles]
+    area = torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]).norm(dim=1) / 2
+    assert area.min() > 1e-6
+    assert len({tuple(sorted(t)) for t in face.triangles.tolist()}) == len(face.triangles) == 852
+
+
 def test_identity_neither_opens_the_mouth_nor_does_expression_change_the_skull(face: FaceModel) -> None:
     gap = (face.id_basis[13, 1] - face.id_basis[14, 1]).norm()
     assert gap < 0.1 * (face.exp_basis[13, 1] - face.exp_basis[14, 1]).norm()
