@@ -11,6 +11,9 @@ from compose.warping import bleed, resize
 KNOWN = 0.5
 """Opacity from which on a pixel of a head over black tells its colour."""
 
+DOUBT = 0.02
+"""How far from 0 and 1 ``seen`` is taken, so that the network can overrule it."""
+
 
 @torch.no_grad()
 def head_layer(head: Float[Tensor, "b 3 S S"], mask: Float[Tensor, "b 1 S S"]) -> Float[Tensor, "b 4 S S"]:
@@ -35,9 +38,9 @@ class HeadSkip(nn.Module):
         super().__init__()
         self.read = nn.Sequential(nn.Conv2d(self.READ, narrow, 3, padding=1), nn.LeakyReLU(0.01), nn.Conv2d(narrow, channels, 3, padding=1))
         self.judge = nn.Sequential(nn.Conv2d(channels, narrow, 3, padding=1), nn.LeakyReLU(0.01), nn.Conv2d(narrow, 1, 3, padding=1))
-        for last, bias in ((self.read[-1], 0.0), (self.judge[-1], 2.0)):  # begin as the photograph, wherever it shows the point
+        for last in (self.read[-1], self.judge[-1]):  # begin as the photograph, wherever it shows the point
             nn.init.normal_(last.weight, std=1e-4)
-            nn.init.constant_(last.bias, bias)
+            nn.init.zeros_(last.bias)
 
     @staticmethod
     def move(layer: Float[Tensor, "b 4 S S"], view: LookBack) -> Float[Tensor, "b 4 S S"]:
@@ -57,6 +60,6 @@ class HeadSkip(nn.Module):
         return self.read(evidence)
 
     def trust(self, features: Float[Tensor, "b c h w"], evidence: Float[Tensor, "b 7 h w"]) -> Float[Tensor, "b 1 hh ww"]:
-        """Share of the photograph in the head, in [0, 1], at twice the size; 0 where it did not see the point."""
-        share = self.judge(features).sigmoid() * evidence[:, 4:5]
-        return F.interpolate(share, scale_factor=2, mode="bilinear", align_corners=False)
+        """Share of the photograph in the head, in [0, 1], at twice the size; ``seen`` is the odds to start from."""
+        odds = torch.logit(evidence[:, 4:5], eps=DOUBT) + self.judge(features)
+        return F.interpolate(odds.sigmoid(), scale_factor=2, mode="bilinear", align_corners=False)

@@ -37,11 +37,13 @@ class HeadSurface:
 
     Attributes:
         distance: from the camera centre along the pixel's ray, world units; defined everywhere.
+        solid: 1 where the head is rendered or the face mesh lies, so that ``distance`` was measured, 0 where it was continued.
         skin: 1 where the face mesh is seen, 0 around it and in its eyes and mouth; twice as fine as the rest, for lips and lids.
         shift: world vector from the point to where the same skin is with the other expression; fades out around the face.
     """
 
     distance: Float[Tensor, "b 1 r r"]
+    solid: Float[Tensor, "b 1 r r"]
     skin: Float[Tensor, "b 1 f f"]
     shift: Float[Tensor, "b 3 r r"]
 
@@ -52,7 +54,8 @@ class LookBack:
 
     Attributes:
         place: where the photograph shows the same point, (x, y) in [-1, 1], y down.
-        seen: 1 where the photograph shows that very point, 0 where something else is in front of it.
+        seen: 1 where the photograph shows that very point, 0 where something else is in front of it. Where neither frame nor photograph
+            has a measured distance, as for hair that the planes do not reach, nothing is known to be in front: 1.
         skin: 1 where the face mesh is seen in the frame; twice as fine as the rest.
     """
 
@@ -88,12 +91,13 @@ def head_surface(
     unit = size / 128
     face_area = close(skin, max(1, round(HOLES * unit)))
     mesh = bleed(mesh, skin)
-    solid = rendering.weights > SOLID
-    volume = bleed(torch.where(solid, rendering.depth, mesh[:, :1]), torch.maximum(solid.to(mesh), face_area))
+    rendered = rendering.weights > SOLID
+    solid = torch.maximum(rendered.to(mesh), face_area)
+    volume = bleed(torch.where(rendered, rendering.depth, mesh[:, :1]), solid)
     fade = max(1, round(FADE * unit))
     trust = smooth(shrink(face_area, fade), fade)
     share = smooth(face_area, 2 * fade)
-    return HeadSurface(volume.lerp(mesh[:, :1], trust), fine_skin, mesh[:, 1:] * share)
+    return HeadSurface(volume.lerp(mesh[:, :1], trust), solid, fine_skin, mesh[:, 1:] * share)
 
 
 @torch.no_grad()
@@ -111,6 +115,8 @@ def look_back(frame: HeadSurface, camera: Camera, source: HeadSurface, source_ca
     flat = [rearrange(x, "b c h w -> b (h w) c") for x in (frame.distance, frame.shift)]
     point, distance = source_camera.project(rays.origins + rays.directions * flat[0] + flat[1])
     place = rearrange(point * 2 - 1, "b (h w) c -> b h w c", h=size)
-    known = F.grid_sample(source.distance, place, padding_mode="border", align_corners=False)
+    there = torch.cat([source.distance, source.solid], 1)
+    known, measured = F.grid_sample(there, place, padding_mode="border", align_corners=False).split(1, 1)
     error = rearrange(distance, "b (h w) -> b 1 h w", h=size) - known
-    return LookBack(place, torch.exp(-(error / TOLERANCE).square()), frame.skin)
+    same = torch.exp(-(error / TOLERANCE).square())
+    return LookBack(place, same * measured + (1 - frame.solid) * (1 - measured), frame.skin)
