@@ -133,7 +133,8 @@ def _without_notches(
     import cv2
 
     # cv2 takes what lies outside the picture for the least helpful value, so that no gap is closed against the border
-    closed = cv2.morphologyEx(filled.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((1, 2 * (widest // 2) + 1), np.uint8)) > 0
+    window = np.ones((2 * (widest // 16) + 1, 2 * (widest // 2) + 1), np.uint8)  # some rows, or single ones would stay open
+    closed = cv2.morphologyEx(filled.astype(np.uint8), cv2.MORPH_CLOSE, window) > 0
     gaps = closed & head & ~filled
     if not gaps.any():
         return colours, filled

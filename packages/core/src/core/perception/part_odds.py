@@ -168,7 +168,7 @@ def _places(view: View, gate: Float[np.ndarray, "h w"], bald: bool) -> Float[np.
     v, aside = frame.v, np.abs(frame.u)
     throat = _step(v, 0.92, 0.02) * _step(-aside, -0.75, 0.04)
     wide = np.exp(-np.square(np.maximum(aside - reach - 0.03, 0) / 0.18))
-    hair = gate * wide * _step(-v, -1.8, 0.15) * np.where(aside < 0.5, 0.1, 1) * (1 - 0.98 * throat)
+    hair = np.where(view.below, gate, 1) * wide * _step(-v, -1.8, 0.15) * np.where(aside < 0.5, 0.1, 1) * (1 - 0.98 * throat)
     jowls = np.clip(1.15 - beyond / (0.05 - 0.038 * throat), 0.003, 1)
     neck = np.where(aside < 0.9, 1.0, 0.25) * _step(beyond, 0.015, 0.01)
     low = _step(v, 0.97, 0.06) * np.where(aside > reach, 1, 1 - 0.9 * gate * _step(-v, -1.1, 0.05))
