@@ -7,7 +7,7 @@ STAGE ?= recon
 export MALLOC_TRIM_THRESHOLD_ ?= 268435456
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all lint lock doctor train train-tiny people build clean
+.PHONY: help install demo test test-all lint lock doctor bench train train-tiny people build clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -42,6 +42,9 @@ lock: ## resolve requirements.lock anew from all pyproject.toml files
 
 doctor: install ## what this machine has, what is missing, what to do
 	$(BIN)/portrait doctor
+
+bench: install ## what things cost: make bench ARGS="--only raster,fit --quick"
+	$(BIN)/python -m benchmarks --json out/bench.json $(ARGS)
 
 train: install ## train one stage: make train STAGE=recon ARGS="-c experiments/recon/base.yaml"
 	$(BIN)/lightning run $(STAGE) fit $(ARGS)
