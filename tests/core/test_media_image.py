@@ -1,5 +1,6 @@
 import logging
 import struct
+import tracemalloc
 import zlib
 
 import numpy as np
@@ -104,6 +105,33 @@ def test_animation_gives_its_first_frame_and_a_warning(tmp_path, caplog):
 def test_large_pictures_are_shrunk(tmp_path):
     Image.fromarray(np.zeros((400, 2000, 3), np.uint8)).save(tmp_path / "a.jpg")
     assert read_image(tmp_path / "a.jpg", max_side=500).shape == (100, 500, 3)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA", "L", "CMYK", "P", "1", "I;16", "F"])
+def test_shrinking_happens_before_copies_are_made_and_changes_nothing(tmp_path, mode):
+    """Three bars of 100 rows, at a seventh of the size, with the camera held sideways."""
+    bars = np.repeat(np.array([0, 128, 255], np.uint8), 100)[:, None].repeat(630, 1)
+    if mode in ("I;16", "F"):
+        image = Image.fromarray(bars.astype(np.uint16) * 257 if mode == "I;16" else bars.astype(np.float32))
+    else:
+        image = Image.fromarray(bars).convert(mode)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    image.save(tmp_path / "a.tiff", exif=exif)
+    shrunk = read_image(tmp_path / "a.tiff", max_side=90)
+    assert shrunk.shape[0] == 90
+    assert abs(shrunk.shape[1] - 43) <= 1
+    middle = shrunk[45, [36, 21, 7], 0].astype(int)  # turned clockwise: the first row is at the right
+    assert np.abs(middle[[0, 2]] - [0, 255]).max() <= 2
+    assert mode == "1" or abs(middle[1] - 128) <= 2
+
+
+def test_shrinking_is_cheap(tmp_path):
+    Image.fromarray(np.full((3000, 3000), 30000, np.uint16)).save(tmp_path / "a.png")
+    tracemalloc.start()
+    read_image(tmp_path / "a.png", max_side=500)
+    assert tracemalloc.get_traced_memory()[1] < 40e6  # 18 MB of pixels twice; as float32 they took 120 MB
+    tracemalloc.stop()
 
 
 def test_bad_files_are_named(tmp_path):

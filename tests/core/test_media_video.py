@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from core.errors import PortraitError
 from core.media.audio import read_audio, write_audio
+from core.media.sound import open_sound
 from core.media.video import VideoWriter, read_video, video_info
 
 av = pytest.importorskip("av")
@@ -168,3 +169,75 @@ def test_bad_files_fail_before_iterating(tmp_path):
             assert caught.value.code == expected
     with pytest.raises(PortraitError, match="E_AUDIO_EMPTY"):
         read_audio(clip(tmp_path / "mute.mp4", frames=2))
+
+
+def test_sound_of_a_file_is_written_like_its_samples(tmp_path):
+    rng = np.random.default_rng(0)
+    write_audio(tmp_path / "a.wav", rng.uniform(-0.5, 0.5, 70_000).astype(np.float32), 24000)
+    sound = open_sound(tmp_path / "a.wav")
+    streamed, given = (
+        clip(tmp_path / name, frames=70, audio=audio)
+        for name, audio in (("s.mp4", sound), ("g.mp4", (read_audio(tmp_path / "a.wav", 48000), 48000)))
+    )
+    assert np.array_equal(read_audio(streamed, 48000), read_audio(given, 48000))
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mov", "mkv"])
+def test_tracks_start_together_and_end_within_a_frame(tmp_path, suffix):
+    """Read back packet by packet with PyAV: AAC's priming is before the start, the click is where it was."""
+    rate, at = 48000, 30_000
+    samples = np.zeros(2 * rate + 700, np.float32)
+    samples[at : at + 50] = 0.9
+    path = clip(tmp_path / f"a.{suffix}", frames=51, audio=(samples, rate))
+    with av.open(str(path)) as container:
+        streams, times = [container.streams.video[0], container.streams.audio[0]], {"video": [], "audio": []}
+        for packet in container.demux(streams):
+            if packet.pts is not None:
+                times[packet.stream.type] += [float(stamp * packet.time_base) for stamp in (packet.pts, packet.pts + packet.duration)]
+    assert min(times["video"]) == 0
+    assert -0.03 < min(times["audio"]) <= 0
+    assert abs(max(times["video"]) - max(times["audio"])) < 0.04
+    with av.open(str(path)) as container:
+        frames = list(container.decode(audio=0))
+    heard = np.concatenate([frame.to_ndarray()[0] for frame in frames])
+    assert abs(int(np.argmax(np.abs(heard) > 0.3)) + round(frames[0].time * rate) - at) < 100
+
+
+def test_a_damaged_stretch_is_left_out(tmp_path, caplog):
+    noise = np.random.default_rng(0)
+    with VideoWriter(tmp_path / "a.mp4", 64) as video:
+        for _ in range(50):
+            video.write(noise.integers(0, 255, (64, 64, 3), np.uint8))
+    data = bytearray((tmp_path / "a.mp4").read_bytes())
+    start = data.index(b"mdat") + len(data) // 4
+    data[start : start + len(data) // 5] = bytes(len(data) // 5)
+    (tmp_path / "a.mp4").write_bytes(data)
+    assert len(list(read_video(tmp_path / "a.mp4"))) == 50
+    assert "W_DAMAGED" in caplog.text
+
+
+def test_frames_too_large_to_hold_are_refused(tmp_path):
+    from PIL import Image
+
+    Image.new("1", (12_000, 12_000)).save(tmp_path / "a.png")
+    for reader in (read_video, video_info):
+        with pytest.raises(PortraitError, match="E_VIDEO_TOO_LARGE"):
+            reader(tmp_path / "a.png")
+
+
+def test_large_frames_are_described_without_converting_them(tmp_path):
+    import tracemalloc
+
+    from PIL import Image
+
+    Image.new("L", (6000, 5000)).save(tmp_path / "a.png")
+    tracemalloc.start()
+    info = video_info(tmp_path / "a.png")
+    assert tracemalloc.get_traced_memory()[1] < 10e6
+    tracemalloc.stop()
+    assert (info.width, info.height) == (6000, 5000)
+
+
+def test_a_colon_in_a_name_is_no_protocol(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert video_info(clip("at-12:30.mp4", frames=2)).width == 64

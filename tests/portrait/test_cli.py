@@ -33,7 +33,7 @@ def test_help_names_every_default(capsys):
         main(["animate", "--help"])
     assert stop.value.code == 0
     text = capsys.readouterr().out
-    assert text.count("default:") == 9
+    assert text.count("default:") == 10
 
 
 @pytest.mark.parametrize(
@@ -46,6 +46,10 @@ def test_help_names_every_default(capsys):
         ["animate", "me.jpg", "--audio", "a.wav", "--video", "v.mp4", "-o", "o.mp4"],
         ["animate", "me.jpg", "--audio", "a.wav"],
         ["animate", "me.jpg", "--audio", "a.wav", "-o", "o.mp4", "--mouth-amplitude", "3"],
+        ["animate", "me.jpg", "--audio", "a.wav", "-o", "o.mp4", "--mouth-amplitude", "nan"],
+        ["animate", "me.jpg", "--audio", "a.wav", "-o", "o.mp4", "--mouth-amplitude", "wide"],
+        ["animate", "me.jpg", "--audio", "a.wav", "-o", "o.mp4", "--seed", "1.5"],
+        ["animate", "me.jpg", "--audio", "a.wav", "-o", "o.mp4", "--seed", str(10**30)],
         ["animate", "me.jpg", "--audio", "a.wav", "-o", "o.mp4", "--seed", "-1"],
         ["animate", "me.jpg", "--audio", "a.wav", "-o", "o.mp4", "--face", "-1"],
         ["animate", "me.jpg", "--audio", "a.wav", "-o", "o.mp4", "--blink", "often"],
@@ -58,6 +62,8 @@ def test_wrong_command_lines_are_one_line(arguments, capsys):
     text = capsys.readouterr().err
     assert text.startswith("E_USAGE: ")
     assert text.count("\n") == 1
+    assert "_natural" not in text
+    assert "_amplitude" not in text
 
 
 @pytest.fixture
@@ -90,6 +96,10 @@ BAD_INPUT = [
     ("E_VIDEO_READ", ["face.png", "--video", "text.mp4"]),
     ("E_NOT_FOUND", ["face.png", "--audio", "good.wav", "--pose", "missing.mp4"]),
     ("E_BACKGROUND", ["face.png", "--audio", "good.wav", "--background", "nothing-like-it"]),
+    ("E_BACKGROUND", ["face.png", "--audio", "good.wav", "--background", "rgb(300, 0, 0)"]),
+    ("E_BACKGROUND", ["face.png", "--audio", "good.wav", "--background", "x" * 5000]),
+    ("E_NO_FACE", ["face.png", "--video", "nobody.png"]),
+    ("E_NOT_FOUND", ["x" * 5000, "--audio", "good.wav"]),
     ("E_IMAGE_READ", ["face.png", "--audio", "good.wav", "--background", "text.jpg"]),
     ("E_FACE_INDEX", ["face.png", "--audio", "good.wav", "--face", "9"]),
 ]
@@ -102,8 +112,10 @@ def test_bad_input_is_one_line_and_leaves_nothing(code, arguments, inputs, debug
     out.mkdir()
     status = main(["animate", *arguments, "--weights", str(debug_weights), "--device", "cpu", "-o", str(out / "a.mp4")])
     assert status == 2
-    last = capfd.readouterr().err.strip().splitlines()[-1]
-    assert last.startswith(f"{code}: ")
+    text = capfd.readouterr()
+    lines = [line.split("\r")[-1] for line in text.err.strip().split("\n")]
+    assert [line.split(": ")[0] for line in lines] == [code], "one line; progress bars have vanished"
+    assert text.out == ""
     assert not list(out.iterdir())
 
 
@@ -123,15 +135,23 @@ def test_output_is_checked_before_anything_is_loaded(capsys):
     assert capsys.readouterr().err.startswith("E_OUT: ")
 
 
-@pytest.mark.parametrize(("failure", "status", "code"), [(KeyboardInterrupt, 130, "E_INTERRUPTED"), (RuntimeError, 1, "E_INTERNAL")])
-def test_interruption_and_bugs_leave_nothing(failure, status, code, inputs, debug_weights, tmp_path, capsys, monkeypatch):
+FAILURES = [
+    (KeyboardInterrupt, "", 130, "E_INTERRUPTED"),
+    (RuntimeError, "bug", 1, "E_INTERNAL"),
+    (RuntimeError, "[enforce fail at alloc_cpu.cpp:1] DefaultCPUAllocator: can't allocate memory", 2, "E_MEMORY"),
+    (MemoryError, "", 2, "E_MEMORY"),
+]
+
+
+@pytest.mark.parametrize(("failure", "words", "status", "code"), FAILURES)
+def test_interruption_and_bugs_leave_nothing(failure, words, status, code, inputs, debug_weights, tmp_path, capsys, monkeypatch):
     from portrait import pipeline
 
     def breaks_after_three(self, plan, maps=()):
         frames = genuine(self, plan, maps)
         for _ in range(3):
             yield next(frames)
-        raise failure
+        raise failure(words)
 
     genuine = pipeline.Portrait.render
     monkeypatch.setattr(pipeline.Portrait, "render", breaks_after_three)

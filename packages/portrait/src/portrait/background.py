@@ -1,10 +1,12 @@
 """The background that the person is set on: the photograph's own, a colour, or a picture."""
 
+import os
 from pathlib import Path
 
 import numpy as np
 import torch
 from core.errors import PortraitError
+from core.media.files import shortened
 from core.media.image import read_image
 from jaxtyping import Float, UInt8
 from torch import Tensor
@@ -28,7 +30,7 @@ def colour(name: str) -> tuple[int, int, int] | None:
         red, green, blue, *_ = ImageColor.getrgb(name)
     except ValueError:
         return None
-    return red, green, blue
+    return (red, green, blue) if max(red, green, blue) <= 255 else None
 
 
 def choose_background(choice: str | Path | None, source: Source) -> Float[Tensor, "1 3 s s"]:
@@ -44,10 +46,12 @@ def choose_background(choice: str | Path | None, source: Source) -> Float[Tensor
     size = source.head.shape[-1]
     if choice is None or choice == "source":
         return source.background
-    rgb = None if Path(choice).exists() else colour(str(choice))
+    file = os.path.expanduser(choice)
+    is_file = os.path.exists(file)
+    rgb = None if is_file else colour(str(choice))
     if rgb is not None:
         return (torch.tensor(rgb, dtype=torch.float32) / 127.5 - 1).view(1, 3, 1, 1).expand(1, 3, size, size).contiguous()
-    if not Path(choice).exists():
-        raise PortraitError("E_BACKGROUND", f"no such file or colour: {choice}",
+    if not is_file:
+        raise PortraitError("E_BACKGROUND", f"no such file or colour: {shortened(choice)!r}",
                             "Give a picture, a colour such as '#204060' or 'teal', or 'source'.")  # fmt: skip
-    return to_network(centre_square(read_image(choice)), size)
+    return to_network(centre_square(read_image(file)), size)

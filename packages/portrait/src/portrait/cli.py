@@ -13,6 +13,8 @@ from typing import Any, NoReturn
 from core.errors import PortraitError
 
 EXIT_FAILED, EXIT_BUG, EXIT_INTERRUPTED = 2, 1, 130
+LARGEST = 2**32
+"""Seeds and indices are below."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -33,16 +35,22 @@ class _Version(argparse.Action):
 
 
 def _amplitude(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
     if not 0 <= value <= 2:
-        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 2")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number between 0 and 2")
     return value
 
 
 def _natural(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"{text} is negative")
+    try:
+        value = int(text)
+    except ValueError:
+        value = -1
+    if not 0 <= value < LARGEST:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number between 0 and {LARGEST - 1}")
     return value
 
 
@@ -124,10 +132,16 @@ def _add_animate(commands: Any) -> None:
 
 
 def _progress(items: Iterator[Any], label: str, total: int) -> Iterator[Any]:
-    """A bar on stderr with the time left."""
+    """A bar on stderr with the time left, which vanishes at the end."""
     from tqdm import tqdm
 
-    return iter(tqdm(items, desc=label, total=total or None, unit="frame", file=sys.stderr, dynamic_ncols=True))
+    yield from tqdm(items, desc=label, total=total or None, unit="frame", file=sys.stderr, dynamic_ncols=True, leave=False)
+
+
+def _say(text: str) -> None:
+    """Print ``text`` whatever characters a file name is made of."""
+    encoding = sys.stdout.encoding or "utf-8"
+    print(text.encode(encoding, "backslashreplace").decode(encoding))
 
 
 def _animate(options: argparse.Namespace) -> int:
@@ -156,7 +170,7 @@ def _animate(options: argparse.Namespace) -> int:
     write_clip(portrait, plan, video, sheet, badge=not options.no_badge, progress=_progress)
     if options.debug:
         print(f"mean time: {portrait.timer.report()}; peak memory {peak_memory_mib():.0f} MiB", file=sys.stderr)
-    print(video)
+    _say(str(video))
     return 0
 
 
@@ -180,10 +194,19 @@ def _terminate(*_: Any) -> NoReturn:
     raise KeyboardInterrupt
 
 
+class _BesideBars(logging.Handler):
+    """Writes a record on a line of its own, also while a progress bar is shown."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        from tqdm import tqdm
+
+        tqdm.write(self.format(record), file=sys.stderr)
+
+
 @contextmanager
 def _messages(debug: bool) -> Iterator[None]:
     """Our own warnings as single lines on stderr; those of libraries only with ``--debug``. What was set before comes back."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _BesideBars()
     handler.setLevel(logging.WARNING)
     logging.getLogger().addHandler(handler)
     try:
@@ -204,20 +227,29 @@ def _fail(message: str, status: int, debug: bool) -> int:
     return status
 
 
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """A polite end of the process or of its terminal counts as Ctrl-C, so that half-written files are removed."""
+    before = {name: signal.signal(name, _terminate) for name in (signal.SIGTERM, getattr(signal, "SIGHUP", None)) if name is not None}
+    try:
+        yield
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``portrait`` and return its exit status: 0, 2 (the user can mend it), 130 (interrupted) or 1 (a bug)."""
     options = build_parser().parse_args(arguments)
-    before = signal.signal(signal.SIGTERM, _terminate)
     try:
-        with _messages(options.debug):
+        with _stoppable(), _messages(options.debug):
             return COMMANDS[options.command](options)
     except PortraitError as error:
         return _fail(str(error), EXIT_FAILED, options.debug)
     except KeyboardInterrupt:
         return _fail("E_INTERRUPTED: stopped; nothing was written", EXIT_INTERRUPTED, options.debug)
-    except MemoryError:
-        return _fail("E_MEMORY: this machine has too little free memory. Close other programs and try again", EXIT_FAILED, options.debug)
     except Exception as error:
+        if isinstance(error, MemoryError) or "can't allocate memory" in str(error):  # the second is torch's
+            message = "E_MEMORY: this machine has too little free memory. Close other programs and try again"
+            return _fail(message, EXIT_FAILED, options.debug)
         return _fail(f"E_INTERNAL: {type(error).__name__}: {error}. Please report this; --debug shows where", EXIT_BUG, options.debug)
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -7,11 +7,11 @@ from core.media.image import write_image
 from core.media.video import VideoWriter
 
 from portrait.badge import Badge
-from portrait.driving import FPS
+from portrait.listening import FPS
 from portrait.pipeline import Portrait
 from portrait.plan import Plan
 from portrait.sheet import contact_sheet, sheet_frames
-from portrait.stream import Progress, prefetch, silently
+from portrait.stream import Progress, closed, prefetch, silently
 
 
 def write_clip(
@@ -33,8 +33,9 @@ def write_clip(
     chosen = sheet_frames(len(plan)) if sheet else []
     mark = Badge(portrait.size) if badge else None
     kept = []
-    with VideoWriter(path, portrait.size, FPS, plan.sound) as video:
-        for frame in progress(prefetch(portrait.render(plan, chosen)), "render", len(plan)):
+    frames = progress(prefetch(portrait.render(plan, chosen)), "render", len(plan))
+    with VideoWriter(path, portrait.size, FPS, plan.sound) as video, closed(frames):
+        for frame in frames:
             shown = replace(frame, image=mark(frame.image)) if mark else frame
             video.write(shown.image)
             if shown.maps:

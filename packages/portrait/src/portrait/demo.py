@@ -47,7 +47,7 @@ def demo(
         wave = Path(folder) / "speech.wav"
         write_audio(wave, speech.wave, speech.rate)
         plan = portrait.plan(astronaut(), audio=wave, pose="idle")
-    write_clip(portrait, plan, video, sheet, progress=progress)
+        write_clip(portrait, plan, video, sheet, progress=progress)
     print(f"{video}: {len(plan) / 25:.1f} s of video in {time.perf_counter() - start:.0f} s, {peak_memory_mib():.0f} MiB peak memory")
     print(f"{sheet}: source, PNCC, raw render, depth and result of some frames")
     print(f"time by stage: {portrait.timer.report()}")

@@ -9,12 +9,12 @@ from typing import Literal
 
 import numpy as np
 import torch
-from audio2motion import Audio2Motion, AudioEncoder, motion_from_audio
+from audio2motion import Audio2Motion, AudioEncoder
 from core.errors import PortraitError
 from core.face.coeffs import FaceCoeffs
 from core.face.fitting import fit_video
 from core.face.model import FaceModel
-from core.media.audio import read_audio
+from core.media.sound import Sound, open_sound
 from core.media.video import read_video, video_info
 from core.perception.crop import crop_window
 from core.perception.landmarks import face_from_pixels
@@ -22,15 +22,13 @@ from core.perception.tracking import track
 from jaxtyping import Float
 from torch import Tensor
 
+from portrait.listening import FPS, motion_from_sound
 from portrait.stream import Progress, silently
 
 log = logging.getLogger(__name__)
 
-FPS = 25
-SPEECH_RATE = 16000
-SOUND_RATE = 48000
-SILENCE = 1e-3
-"""Peak below which sound counts as silent (-60 dB of full scale)."""
+LONGEST = 4 * 3600
+"""Seconds of speech that are accepted: what is planned for every frame stays in memory."""
 
 CHUNK = 250
 """Frames of a driving video that are fitted together: bounds memory."""
@@ -45,13 +43,13 @@ class Driving:
 
     Attributes:
         exp: expression codes.
-        sound: mono samples in [-1, 1] and their rate, for the sound track.
+        sound: for the sound track; read from its file while the video is written.
         euler: the driver's own head pose in radians; None for audio.
         trans: the driver's own position in 3DMM units; None for audio.
     """
 
     exp: Float[Tensor, "t 64"]
-    sound: tuple[Float[np.ndarray, " n"], int] | None = None
+    sound: Sound | None = None
     euler: Float[Tensor, "t 3"] | None = None
     trans: Float[Tensor, "t 3"] | None = None
 
@@ -69,15 +67,10 @@ def drive_from_audio(
         encoder: of the audio features, to load it once for many clips.
 
     Raises:
-        PortraitError: as ``read_audio``.
+        PortraitError: as ``open_sound``; sound of more than ``LONGEST`` seconds is refused.
     """
-    speech = read_audio(path, SPEECH_RATE)
-    if np.abs(speech).max() < SILENCE:
-        log.warning("W_SILENT: %s is silent; the face will rest", path)
-        exp = torch.zeros(-(-len(speech) * FPS // SPEECH_RATE), 64)
-    else:
-        exp = motion_from_audio(model, speech, mouth_amplitude, seed=seed, encoder=encoder)
-    return Driving(exp, (read_audio(path, SOUND_RATE), SOUND_RATE))
+    sound = open_sound(path, LONGEST)
+    return Driving(motion_from_sound(sound, model, mouth_amplitude, seed, encoder), sound)
 
 
 def fit_driver(path: str | Path, face: FaceModel, progress: Progress = silently) -> FaceCoeffs:
@@ -171,14 +164,14 @@ def drive_from_video(
     return Driving(exp, _sound_track(path), coeffs.euler, coeffs.trans)
 
 
-def _sound_track(path: str | Path) -> tuple[np.ndarray, int] | None:
+def _sound_track(path: str | Path) -> Sound | None:
     """The sound of a video; one that cannot be used is left out with a warning, for the picture is what drives."""
     if not video_info(path).has_audio:
         return None
     try:
-        return read_audio(path, SOUND_RATE), SOUND_RATE
+        return open_sound(path, float("inf"))
     except PortraitError as error:
-        log.warning("W_SOUND: the video will be silent (%s)", error)
+        log.warning("W_NO_SOUND: the video will be silent (%s).", error)
         return None
 
 

@@ -1,9 +1,11 @@
 """Where the results go: checked before the work starts."""
 
 import os
+import tempfile
 from pathlib import Path
 
 from core.errors import PortraitError
+from core.media.files import shortened
 
 VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv")
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
@@ -21,7 +23,22 @@ def check_output(path: str | Path, suffixes: tuple[str, ...], inputs: tuple[str 
     Raises:
         PortraitError: ``E_OUT``.
     """
-    path = Path(path).expanduser()
+    given = path
+    try:
+        path = Path(given).expanduser()
+        _check(path, suffixes, create)
+        used = path.exists() and any(_same(name, path) for name in inputs if name)
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise PortraitError("E_OUT", f"cannot write {shortened(given)!r}: {reason}", "Choose another name or place.") from error
+    if used:
+        raise PortraitError("E_OUT", f"{path} is also an input", "Choose another name for the output.")
+    return path
+
+
+def _check(path: Path, suffixes: tuple[str, ...], create: bool) -> None:
+    if "\0" in str(path):
+        raise ValueError("a null byte in the name")
     if path.suffix.lower() not in suffixes:
         raise PortraitError("E_OUT", f"cannot write {path}: the name must end in {' or '.join(suffixes)}", "Give such a name.")
     if create:
@@ -32,9 +49,15 @@ def check_output(path: str | Path, suffixes: tuple[str, ...], inputs: tuple[str 
         raise PortraitError("E_OUT", f"cannot write {path}: it is a folder", "Give the name of a file.")
     if not os.access(path.parent, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
         raise PortraitError("E_OUT", f"cannot write {path}: permission denied", "Choose a place that you may write to.")
-    if path.exists() and any(given and Path(given).exists() and os.path.samefile(given, path) for given in inputs):
-        raise PortraitError("E_OUT", f"{path} is also an input", "Choose another name for the output.")
-    return path
+    with tempfile.TemporaryFile(dir=path.parent):  # some folders look writable and are not
+        pass
+
+
+def _same(name: str | Path, path: Path) -> bool:
+    try:
+        return os.path.samefile(Path(name).expanduser(), path)
+    except (OSError, ValueError, RuntimeError):  # not a file: a colour, a word, or a name that will be complained about later
+        return False
 
 
 def _make_folder(folder: Path) -> None:

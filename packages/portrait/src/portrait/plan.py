@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from core.face.coeffs import FaceCoeffs
 from core.face.model import FaceModel
+from core.media.sound import Sound
 from jaxtyping import Float
 from torch import Tensor
 
@@ -24,13 +24,13 @@ class Plan:
         source: the prepared photograph.
         background: what the person is set on, in [-1, 1].
         motion: identity (of the source), expression and pose of every frame.
-        sound: mono samples in [-1, 1] and their rate, or None.
+        sound: read from its file while the video is written, or None.
     """
 
     source: Source
     background: Float[Tensor, "1 3 s s"]
     motion: FaceCoeffs
-    sound: tuple[Float[np.ndarray, " n"], int] | None = None
+    sound: Sound | None = None
 
     def __len__(self) -> int:
         return len(self.motion)

@@ -3,6 +3,7 @@
 import queue
 import threading
 from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -16,6 +17,16 @@ _END = object()
 def silently(items: Iterator[Any], label: str, total: int) -> Iterator[Any]:
     """The ``Progress`` that shows nothing."""
     return items
+
+
+@contextmanager
+def closed(items: Iterator[Any]) -> Iterator[None]:
+    """End a stream of frames together with the block that uses it: threads stop and bars vanish before an error is reported."""
+    try:
+        yield
+    finally:
+        if isinstance(items, Generator):
+            items.close()
 
 
 def prefetch(items: Iterator[T], depth: int = 2) -> Iterator[T]:

@@ -22,10 +22,14 @@ def check_input(path: str | Path, kind: str) -> Path:
     Raises:
         PortraitError: ``E_NOT_FOUND`` (absent or a folder), ``E_<kind>_READ`` (no permission) or ``E_<kind>_EMPTY`` (zero bytes).
     """
-    file = Path(path).expanduser()
     noun = kind.lower()
-    if not file.exists():
-        raise PortraitError("E_NOT_FOUND", f"there is no {noun} file {str(path)!r}", "Check the spelling of the path.")
+    try:
+        file, reason = Path(path).expanduser(), ""
+        found = bool(str(path)) and file.exists()
+    except (OSError, RuntimeError) as error:  # too long, behind a folder that may not be entered, of an unknown user
+        found, reason = False, f" ({getattr(error, 'strerror', None) or error})"
+    if not found:
+        raise PortraitError("E_NOT_FOUND", f"there is no {noun} file {shortened(path)!r}{reason}", "Check the spelling of the path.")
     if not file.is_file():
         raise PortraitError("E_NOT_FOUND", f"{str(path)!r} is not a file", f"Give the {noun} file itself, not its folder.")
     if not os.access(file, os.R_OK):
@@ -33,6 +37,12 @@ def check_input(path: str | Path, kind: str) -> Path:
     if file.stat().st_size == 0:
         raise PortraitError(f"E_{kind}_EMPTY", f"{str(path)!r} has zero bytes", "Download or record the file again.")
     return file
+
+
+def shortened(path: str | Path, longest: int = 300) -> str:
+    """``path`` for a message of one line."""
+    text = str(path)
+    return text if len(text) <= longest else f"{text[:longest]}..."
 
 
 @contextmanager
@@ -43,7 +53,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         PortraitError: ``E_WRITE`` when the folder cannot be made or written to, or the disk is full.
     """
     target = Path(path).expanduser()
-    temporary = target.with_name(f".{target.stem[:60]}.{secrets.token_hex(4)}.part{target.suffix}")
+    temporary = target.with_name(f".{target.stem[:40]}.{secrets.token_hex(4)}.part{target.suffix}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary.touch()  # finds out now, and not after minutes of work, whether it can be written

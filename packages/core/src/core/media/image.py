@@ -15,7 +15,8 @@ from core.media.files import atomic_path, check_input
 log = logging.getLogger(__name__)
 
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF", "PPM", "JPEG2000")
-MAX_PIXELS = 100_000_000
+MAX_PIXELS = 64_000_000
+"""To be decoded; JPEG is decoded at a fraction of its size, so that of photographs only the largest other kinds are refused."""
 BACKDROP = (200, 200, 200)
 """Colour behind transparent pixels: light grey, against which dark and fair hair both stand out."""
 
@@ -36,7 +37,8 @@ def read_image(path: str | Path, max_side: int = 3000) -> UInt8[np.ndarray, "h w
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(file, formats=_supported()) as image:
+            # an open file and no name, because Pillow forgets to turn TIFFs that it maps into memory by their name
+            with file.open("rb") as handle, Image.open(handle, formats=_supported()) as image:
                 return _decode(image, str(path), max_side)
     except Image.DecompressionBombError as error:
         raise _too_large(str(path), "unreasonably many") from error
@@ -75,7 +77,7 @@ def _decode(image: Image.Image, name: str, max_side: int) -> UInt8[np.ndarray, "
         raise _too_large(name, f"{image.width} x {image.height}")
     image.load()
     profile = image.info.get("icc_profile")
-    picture = ImageOps.exif_transpose(_eight_bit(image))
+    picture = ImageOps.exif_transpose(_eight_bit(_shrunk(image, max_side)))
     if max(picture.size) > max_side:
         picture.thumbnail((max_side, max_side), Image.Resampling.LANCZOS, reducing_gap=2.0)
     if picture.mode == "RGBA":
@@ -84,6 +86,23 @@ def _decode(image: Image.Image, name: str, max_side: int) -> UInt8[np.ndarray, "
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, (*BACKDROP, 255)), picture)
         profile = None  # the backdrop is sRGB already, and cut-outs rarely carry another space
     return np.array(_to_srgb(picture, profile, name))
+
+
+def _shrunk(image: Image.Image, max_side: int) -> Image.Image:
+    """Large pictures by a whole factor, before anything makes copies of them; palettes cannot be averaged."""
+    factor = max(image.size) // max_side
+    if factor < 2 or image.mode in ("1", "P", "PA"):
+        return image
+    smaller = _averaged(image, factor) if image.mode.startswith("I;16") else image.reduce(factor)
+    smaller.info, smaller._exif = image.info, image.getexif()  # reduce forgets how the camera was held
+    return smaller
+
+
+def _averaged(image: Image.Image, factor: int) -> Image.Image:
+    """``Image.reduce``, which Pillow does not have for 16-bit grey; an incomplete last row or column is dropped."""
+    height, width = image.height // factor, image.width // factor
+    blocks = np.asarray(image)[: height * factor, : width * factor].reshape(height, factor, width, factor)
+    return Image.fromarray(np.rint(blocks.mean((1, 3))).astype(np.uint16))
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from core.errors import PortraitError
+from core.media.decoding import decode, open_media
 from core.media.files import check_input
 from core.media.video_writer import VideoWriter
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 __all__ = ["VideoInfo", "VideoWriter", "read_video", "video_info"]
 
 log = logging.getLogger(__name__)
+
+MAX_PIXELS = 100_000_000
+"""Of a frame: more than any camera gives, fewer than fill the memory."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +50,14 @@ def video_info(path: str | Path) -> VideoInfo:
     Raises:
         PortraitError: as `read_video`.
     """
-    with _open(path) as container:
-        stream = container.streams.video[0]
+    container, stream = _open(path)
+    with container:
         frame = next(_decoded(container, stream, str(path)), None)
         if frame is None:
             raise _unreadable(str(path), "no frame decodes")
-        height, width = _upright(frame, None).shape[:2]
+        width, height = _square(frame)
+        if round(frame.rotation / 90) % 2:
+            width, height = height, width
         length = stream.duration * stream.time_base if stream.duration and stream.time_base else (container.duration or 0) / 1_000_000
         rate = float(stream.average_rate or 0)
         return VideoInfo(width, height, rate, float(length), round(frame.rotation) % 360, bool(container.streams.audio))
@@ -76,8 +82,8 @@ def read_video(path: str | Path, fps: float | int = 25.0, max_side: int | None =
 
 
 def _retimed(path: str | Path, fps: float | int, max_side: int | None) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
-    with _open(path) as container:
-        stream = container.streams.video[0]
+    container, stream = _open(path)
+    with container:
         step = 1.0 / float(stream.average_rate or 25)
         start, time, count, held = None, 0.0, 0, None
         for frame in _decoded(container, stream, str(path)):
@@ -93,43 +99,48 @@ def _retimed(path: str | Path, fps: float | int, max_side: int | None) -> Iterat
             raise _unreadable(str(path), "no frame decodes")
         promised = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else 0.0
         if time + step < 0.9 * promised:
-            log.warning("%s should last %.1f s but only %.1f s decode; the file is incomplete.", path, promised, time + step)
+            log.warning("W_INCOMPLETE: %s should last %.1f s but only %.1f s decode; the file is incomplete.", path, promised, time + step)
         for _ in range(max(1, round((time + step) * fps)) - count):
             yield held
 
 
-def _open(path: str | Path) -> "av.container.InputContainer":
+def _open(path: str | Path) -> tuple["av.container.InputContainer", "av.VideoStream"]:
     import av
 
     file = check_input(path, "VIDEO")
     try:
-        container = av.open(str(file), metadata_errors="ignore")
+        container = open_media(file)
     except (av.FFmpegError, ValueError) as error:
-        raise _unreadable(str(path), str(error)) from error
-    if not container.streams.video:
+        raise _unreadable(str(path), getattr(error, "strerror", None) or str(error)) from error
+    stream = container.streams.best("video")
+    if stream is None:
         container.close()
         raise _unreadable(str(path), "it has no picture track")
-    container.streams.video[0].thread_type = "AUTO"
-    return container
+    if stream.width * stream.height > MAX_PIXELS:
+        container.close()
+        remedy = f"Shrink it below {MAX_PIXELS // 1_000_000} megapixels."
+        raise PortraitError("E_VIDEO_TOO_LARGE", f"{str(path)!r} has frames of {stream.width} x {stream.height} pixels", remedy)
+    stream.thread_type = "AUTO"
+    return container, stream
 
 
 def _decoded(container: "av.container.InputContainer", stream: "av.VideoStream", name: str) -> Iterator["av.VideoFrame"]:
     import av
 
-    frame = None
     try:
-        for frame in container.decode(stream):
-            yield frame
+        yield from decode(container, stream, name)
     except av.FFmpegError as error:
-        if frame is None:
-            raise _unreadable(name, str(error)) from error
-        log.warning("%s is damaged after %.1f s (%s); the frames before are used.", name, frame.time or 0.0, error)
+        raise _unreadable(name, error.strerror or str(error)) from error
+
+
+def _square(frame: "av.VideoFrame") -> tuple[int, int]:
+    """Width and height in square pixels, before any turning."""
+    return max(1, round(frame.width * float(getattr(frame, "sample_aspect_ratio", None) or 1))), frame.height
 
 
 def _upright(frame: "av.VideoFrame", max_side: int | None) -> UInt8[np.ndarray, "h w 3"]:
     """RGB pixels: square, turned by the display matrix, at most ``max_side`` long."""
-    aspect = float(getattr(frame, "sample_aspect_ratio", None) or 1)
-    width, height = max(1, round(frame.width * aspect)), frame.height
+    width, height = _square(frame)
     shrink = min(1.0, max_side / max(width, height)) if max_side else 1.0
     size = max(1, round(width * shrink)), max(1, round(height * shrink))
     pixels = frame.to_ndarray(format="rgb24", width=size[0], height=size[1])

@@ -1,5 +1,6 @@
 """H.264 video with AAC sound, written frame by frame."""
 
+from collections.abc import Iterator
 from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
@@ -10,13 +11,18 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from core.errors import PortraitError
-from core.media.audio import resample
 from core.media.files import atomic_path
+from core.media.resampling import resample
+from core.media.sound import Sound
 
 if TYPE_CHECKING:
     import av
 
 AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
+SOUND_RATE = 48000
+"""Of the sound track when the sound comes from a file."""
+AAC_FRAME = 1024
+"""Samples that are encoded together."""
 BT709 = 1  # the number of ITU-R BT.709 in H.264's colour fields
 
 
@@ -36,7 +42,7 @@ class VideoWriter:
         path: str | Path,
         size: tuple[int, int] | int,
         fps: float | int = 25.0,
-        audio: tuple[Float[np.ndarray, " n"], int] | None = None,
+        audio: Sound | tuple[Float[np.ndarray, " n"], int] | None = None,
         crf: int = 18,
         preset: str = "veryfast",
     ) -> None:
@@ -46,7 +52,7 @@ class VideoWriter:
             path: output, ending in .mp4, .m4v, .mov or .mkv.
             size: (height, width) or the side of a square, in pixels; an odd side is padded by one line.
             fps: frames per second.
-            audio: mono samples in [-1, 1] and their rate.
+            audio: the sound of a file, which is read while the video is written, or mono samples in [-1, 1] and their rate.
             crf: quality, 0 (lossless) to 51; 18 looks like the input.
             preset: x264's speed against size.
 
@@ -69,7 +75,7 @@ class VideoWriter:
         try:
             temporary = self._stack.enter_context(atomic_path(self.path))
             options = {} if self.path.suffix.lower() == ".mkv" else {"movflags": "+faststart"}
-            self._container = self._stack.enter_context(av.open(str(temporary), "w", options=options))
+            self._container = self._stack.enter_context(av.open(str(temporary.absolute()), "w", options=options))
             self._video = self._add_video()
             self._sound = self._add_sound()
         except BaseException as error:
@@ -123,11 +129,9 @@ class VideoWriter:
     def _add_sound(self) -> "av.AudioStream | None":
         if self.audio is None:
             return None
-        samples, rate = self.audio
-        if rate not in AAC_RATES:
-            samples, rate = resample(samples, rate, 44100), 44100
-        self._samples, self._rate, self._sent = samples.astype(np.float32, copy=False), rate, 0
-        return self._container.add_stream("aac", rate=rate, layout="mono", options={"b": "128k"})
+        self._blocks, self._rate = _mono_blocks(self.audio)
+        self._pending, self._sent = np.zeros(0, np.float32), 0
+        return self._container.add_stream("aac", rate=self._rate, layout="mono", options={"b": "128k"})
 
     def _write_sound(self, until: float, last: bool = False) -> None:
         """Encode the sound before the time ``until`` (seconds) in blocks of one AAC frame, so that both tracks grow together."""
@@ -135,12 +139,31 @@ class VideoWriter:
 
         if self._sound is None:
             return
-        end = min(round(until * self._rate), self._samples.size)
-        while self._sent + 1024 <= end or (last and self._sent < end):
-            block = self._samples[self._sent : min(self._sent + 1024, end)]
+        end = round(until * self._rate)
+        while (wanted := min(AAC_FRAME, end - self._sent)) == AAC_FRAME or (last and wanted > 0):
+            block = self._next_samples(wanted)
+            if not block.size:
+                break
             frame = av.AudioFrame.from_ndarray(np.clip(block, -1, 1)[None], format="fltp", layout="mono")
             frame.sample_rate, frame.pts, frame.time_base = self._rate, self._sent, Fraction(1, self._rate)
             self._container.mux(self._sound.encode(frame))
             self._sent += block.size
         if last:
             self._container.mux(self._sound.encode(None))
+
+    def _next_samples(self, count: int) -> Float[np.ndarray, " n"]:
+        """``count`` samples; fewer where the sound ends."""
+        while self._pending.size < count and (block := next(self._blocks, None)) is not None:
+            self._pending = np.concatenate([self._pending, block])
+        taken, self._pending = self._pending[:count], self._pending[count:]
+        return taken
+
+
+def _mono_blocks(audio: Sound | tuple[Float[np.ndarray, " n"], int]) -> tuple[Iterator[Float[np.ndarray, " _"]], int]:
+    """The samples at a rate that AAC knows, and that rate."""
+    if isinstance(audio, Sound):
+        return audio.blocks(SOUND_RATE), SOUND_RATE
+    samples, rate = audio
+    if rate not in AAC_RATES:
+        samples, rate = resample(samples, rate, 44100), 44100
+    return iter([samples.astype(np.float32, copy=False)]), rate
