@@ -2,7 +2,8 @@
 
 import torch
 from compose.motion import identity_grid
-from compose.warping import bleed, planar_motion, shrink, soften, warp_image
+from compose.warping import bleed, planar_motion, soften, warp_image
+from core.nn.morphology import erode
 
 
 def test_zero_offset_is_exact():
@@ -51,4 +52,4 @@ def test_soft_mask_stays_inside_and_touches_the_border():
     assert (soft <= mask + 1e-6).all()
     assert soft[0, 0, 15, 8] == 1
     assert 0 < soft[0, 0, 10, 4] < 1
-    assert shrink(mask, 2).sum() == 8 * 4
+    assert erode(mask, 2).sum() == 8 * 4

@@ -12,6 +12,7 @@ from core.camera import FIT_DISTANCE, WORLD_SCALE, Camera
 from core.face.coeffs import FaceCoeffs
 from core.face.model import FaceModel, pose_points
 from core.face.pncc import clip_coordinates
+from core.nn.morphology import erode
 from core.raster import interpolate, rasterize
 from core.render.volume import Rendering
 from einops import rearrange
@@ -19,7 +20,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from compose.warping import bleed, close, shrink, smooth
+from compose.warping import bleed, close, smooth
 
 SOLID = 0.5
 """Opacity from which on the depth of a pixel is trusted; elsewhere it is continued from trusted pixels."""
@@ -95,7 +96,7 @@ def head_surface(
     solid = torch.maximum(rendered.to(mesh), face_area)
     volume = bleed(torch.where(rendered, rendering.depth, mesh[:, :1]), solid)
     fade = max(1, round(FADE * unit))
-    trust = smooth(shrink(face_area, fade), fade)
+    trust = smooth(erode(face_area, fade), fade)
     share = smooth(face_area, 2 * fade)
     return HeadSurface(volume.lerp(mesh[:, :1], trust), solid, fine_skin, mesh[:, 1:] * share)
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import torch
+from core.nn.morphology import erode
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -11,7 +12,7 @@ from compose.appearance import AppearanceEncoder
 from compose.config import HTBSRConfig
 from compose.generator import TorsoDecoder, TorsoMask
 from compose.motion import DenseMotion, scale_gradient
-from compose.warping import bleed, planar_motion, resize, shrink, soften, warp_image
+from compose.warping import bleed, planar_motion, resize, soften, warp_image
 
 TORSO_CLASSES = (2, 4)
 """Classes of the segmentation map that belong to the torso: body skin and clothes."""
@@ -35,10 +36,10 @@ def layer(
     if mask is None:
         seen = (image.amax(1, keepdim=True) > EMPTY) | (segmap[:, list(TORSO_CLASSES)].sum(1, keepdim=True) > 0)
         hard = seen.to(image)
-        trusted, mask = shrink(hard, radius + 1), soften(hard, radius)
+        trusted, mask = erode(hard, radius + 1), soften(hard, radius)
     else:
         hard = (mask > 0.5).to(image)
-        trusted = shrink((mask > 0.95).to(image), 1)
+        trusted = erode((mask > 0.95).to(image), 1)
     narrow = trusted.amax((1, 2, 3), keepdim=True) == 0  # nothing but edge: better its colours than none
     return bleed(image, torch.where(narrow, hard, trusted)), mask
 

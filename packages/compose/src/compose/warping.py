@@ -3,6 +3,7 @@
 from typing import Literal
 
 import torch
+from core.nn.morphology import dilate, erode
 from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
@@ -52,19 +53,14 @@ def bleed(image: Float[Tensor, "b c s s"], mask: Float[Tensor, "b 1 s s"]) -> Fl
     return image * mask + far * (1 - mask)
 
 
-def shrink(mask: Float[Tensor, "b 1 s s"], radius: int) -> Float[Tensor, "b 1 s s"]:
-    """Take ``radius`` pixels off a mask's edge; the border of the image is no edge."""
-    return -F.max_pool2d(F.pad(-mask, (radius,) * 4, mode="replicate"), 2 * radius + 1, 1)
-
-
 def soften(mask: Float[Tensor, "b 1 s s"], radius: int) -> Float[Tensor, "b 1 s s"]:
     """A hard mask with a rim of ``2 radius`` pixels inside the original."""
-    return smooth(shrink(mask, radius), radius)
+    return smooth(erode(mask, radius), radius)
 
 
 def close(mask: Float[Tensor, "b 1 s s"], radius: int) -> Float[Tensor, "b 1 s s"]:
     """Bridge the gaps of a mask that are at most ``2 radius`` wide."""
-    return shrink(F.max_pool2d(mask, 2 * radius + 1, 1, radius), radius)
+    return erode(dilate(mask, radius), radius)
 
 
 def smooth(image: Float[Tensor, "b c s s"], radius: int) -> Float[Tensor, "b c s s"]:
