@@ -140,3 +140,14 @@ def test_tracking_stays_with_one_face(photo):
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 5, 7])
 def test_tracking_gives_one_array_a_frame_in_order(photo, count):
     assert len(list(track_faces(shifted(photo, [(0, 0)] * count)))) == count
+
+
+def test_tracking_follows_a_creeping_face(photo):
+    """A tenth of a pixel a frame is no standstill: after 40 frames the points are where the face is."""
+    large = cv2.resize(photo[:256, 96:352], (512, 512), interpolation=cv2.INTER_CUBIC)
+    shifts = [0.1 * t for t in range(40)]
+    frames = [cv2.warpAffine(large, np.float32([[1, 0, x], [0, 1, 0]]), (512, 512), flags=cv2.INTER_CUBIC) for x in shifts]
+    tracked = np.stack(list(track_faces(frames)))[:, :468, :2] * 512
+    moved = (tracked - tracked[0]).mean(1)
+    np.testing.assert_allclose(moved[:, 0], shifts, atol=0.5)
+    assert np.abs(moved[:, 1]).max() < 0.5

@@ -18,6 +18,11 @@ SETTLED = 1e-4
 """Sides of the window by which points may still move when the same picture is measured again."""
 SETTLING = 12
 """How often a picture is measured at most until it settles: the mesh approaches a face over some frames, which would look like a nod."""
+SAME = 2.5
+"""Levels of 255 by which the pixels of a part may differ on average in a picture that need not be measured again. An encoded still stays
+below 2 and a shift by a tenth of a pixel lies above 3; measuring it would make the points tremble, as the mesh never quite rests."""
+PART = 8
+"""Pixels of the window along a side of such a part."""
 PATIENCE = 2.0
 """Seconds without the face after which any face will do (another scene)."""
 
@@ -61,6 +66,7 @@ class _Follower:
         self.window: tuple[int, int, int] | None = None
         self.lost = 0
         self.settled = False
+        self.last: tuple[np.ndarray, np.ndarray] | None = None
         self.mesh = face_follower()
 
     def find(self, frame: UInt8[np.ndarray, "h w 3"]) -> Float[np.ndarray, "478 3"]:
@@ -88,13 +94,16 @@ class _Follower:
         return points if self.box is None or _continues(self.box, box_of(points[:468]), 0.5) else None
 
     def _measured(self, picture: UInt8[np.ndarray, "h w 3"]) -> Float[np.ndarray, "478 3"] | None:
-        """The next mesh; the first one in a new window is measured until it rests."""
+        """The next mesh; the first one in a new window is measured until it rests, and a picture that repeats the last one not at all."""
+        if self.last is not None and _difference(picture, self.last[0]) <= SAME:
+            return self.last[1]
         mesh = self.mesh.next_mesh(picture)
         for _ in range(0 if self.settled else SETTLING):
             before, mesh = mesh, None if mesh is None else self.mesh.next_mesh(picture)
             if before is None or mesh is None or np.abs(mesh - before)[:468, :2].max() < SETTLED:
                 break
         self.settled = mesh is not None
+        self.last = None if mesh is None else (picture, mesh)
         return mesh
 
     def _search(self, frame: UInt8[np.ndarray, "h w 3"]) -> bool:
@@ -114,7 +123,7 @@ class _Follower:
         side = round(WINDOW_SCALE * _side(box))
         self.window = round((box[0] + box[2] - side) / 2), round((box[1] + box[3] - side) / 2), side
         self.mesh.reset()
-        self.settled = False
+        self.settled, self.last = False, None
 
     def _keep_centred(self) -> None:
         assert self.box is not None
@@ -123,6 +132,14 @@ class _Follower:
         away = np.hypot((self.box[0] + self.box[2]) / 2 - left - side / 2, (self.box[1] + self.box[3]) / 2 - top - side / 2)
         if away > 0.18 * side or not 0.7 < WINDOW_SCALE * _side(self.box) / side < 1.4:
             self._look_at(self.box)
+
+
+def _difference(a: UInt8[np.ndarray, "h w 3"], b: UInt8[np.ndarray, "h w 3"]) -> float:
+    """Mean difference of two pictures, in levels of 255, in the part where they differ most."""
+    import cv2
+
+    parts = cv2.resize(cv2.absdiff(a, b), None, fx=1 / PART, fy=1 / PART, interpolation=cv2.INTER_AREA)
+    return float(parts.mean(axis=2).max())
 
 
 def _side(box: Box) -> float:
