@@ -11,6 +11,8 @@ from torch.nn import functional as F
 
 SIZE = 128
 FACE = FaceModel.embedded()
+DEEP = torch.ones(1, 1, SIZE, SIZE)
+"""Chords of planes that reach everywhere."""
 
 
 def coeffs(seed: int, turn: float = 0.0) -> FaceCoeffs:
@@ -38,8 +40,8 @@ def mesh_pixels(c: FaceCoeffs) -> torch.Tensor:
 @pytest.mark.parametrize("turn", [0.0, 0.3])
 def test_skin_is_followed_to_where_the_photograph_shows_it(turn):
     photo, drive = coeffs(1), coeffs(2, turn)
-    source = head_surface(FACE, nothing(), photo, photo.exp)
-    frame = head_surface(FACE, nothing(), drive, photo.exp)
+    source = head_surface(FACE, nothing(), DEEP, photo, photo.exp)
+    frame = head_surface(FACE, nothing(), DEEP, drive, photo.exp)
     view = look_back(frame, camera(drive), source, camera(photo))
     inner = torch.tensor([1, 4, 5, 195, 50, 280, 107, 336, 9, 151, 205, 425, 117, 346])  # nose, cheeks, forehead: away from any edge
     there = mesh_pixels(drive)[inner]
@@ -51,7 +53,7 @@ def test_skin_is_followed_to_where_the_photograph_shows_it(turn):
 
 def test_the_photograph_itself_stays_where_it_is():
     photo = coeffs(1, 0.2)
-    surface = head_surface(FACE, nothing(), photo, photo.exp)
+    surface = head_surface(FACE, nothing(), DEEP, photo, photo.exp)
     view = look_back(surface, camera(photo), surface, camera(photo))
     ticks = (torch.arange(SIZE) * 2 + 1) / SIZE - 1
     x, y = torch.meshgrid(ticks, ticks, indexing="xy")
@@ -62,8 +64,8 @@ def test_the_photograph_itself_stays_where_it_is():
 def test_what_the_photograph_did_not_show_is_not_seen():
     """Turned by 60 degrees, the far side of the face was hidden by the near one."""
     photo, drive = coeffs(1, -0.5), coeffs(1, 0.5)
-    source = head_surface(FACE, nothing(), photo, photo.exp)
-    frame = head_surface(FACE, nothing(), drive, photo.exp)
+    source = head_surface(FACE, nothing(), DEEP, photo, photo.exp)
+    frame = head_surface(FACE, nothing(), DEEP, drive, photo.exp)
     view = look_back(frame, camera(drive), source, camera(photo))
     posed = pose_points(FACE.vertices(photo.id, photo.exp), photo.euler, photo.trans)[0]
     seen = F.grid_sample(view.seen, (mesh_pixels(drive) * 2 - 1)[None, None], align_corners=False)[0, 0, 0]
@@ -76,7 +78,7 @@ def test_what_the_photograph_did_not_show_is_not_seen():
 
 def test_holes_are_not_skin_and_motion_fades_outside():
     photo, drive = coeffs(1), coeffs(2)
-    surface = head_surface(FACE, nothing(), drive, photo.exp)
+    surface = head_surface(FACE, nothing(), DEEP, drive, photo.exp)
     assert surface.skin[0, 0, 0, 0] == 0
     assert surface.shift[0, :, 0, 0].abs().max() < 1e-3
     assert surface.shift.abs().max() > 0.005
@@ -88,6 +90,13 @@ def test_rendered_depth_counts_where_there_is_no_mesh():
     weights[..., :20, 40:90] = 1  # hair above the face
     depth = torch.full_like(weights, 9.0)
     depth[..., :20, 40:90] = 2.5
-    surface = head_surface(FACE, Rendering(weights, depth, weights), photo, photo.exp)
+    surface = head_surface(FACE, Rendering(weights, depth, weights), DEEP, photo, photo.exp)
     assert surface.distance[..., :10, 45:85].sub(2.5).abs().max() < 1e-5
     assert surface.distance.max() < 3.5  # continued from what was rendered, never the empty depth
+
+
+def test_beyond_the_planes_the_photograph_is_believed():
+    """The same two far turned views as above, but with planes that describe nothing."""
+    photo, drive = coeffs(1, -0.5), coeffs(1, 0.5)
+    source, frame = (head_surface(FACE, nothing(), 0 * DEEP, c, photo.exp) for c in (photo, drive))
+    assert look_back(frame, camera(drive), source, camera(photo)).seen.min() == 1

@@ -138,3 +138,14 @@ def test_decoder_splits_density_and_colour():
     torch.testing.assert_close(torch.cat([sigma[:, None], logits], 1), net.out(net.embed(x)))
     torch.testing.assert_close(net.sigma(x), sigma)
     assert net.out.bias[0].item() == -2.0
+
+
+def test_chord_is_that_of_the_ellipsoid():
+    centre, radius = (0.0, 0.02, 0.06), (0.3, 0.3, 0.3)
+    net = VolumeRenderer(replace(SMALL, bound_centre=centre, bound_radius=radius))
+    camera = Camera.from_pose(torch.tensor([[0.1, 0.3, 0.0]]), torch.tensor([[0.1, 0.0, 0.5]]), FIT_FOCAL)
+    rays = camera.rays(16)
+    offset = torch.tensor(centre) - rays.origins
+    miss = torch.linalg.cross(offset, rays.directions, dim=-1).norm(dim=-1)  # distance of the ray from the centre of the ball
+    expected = 2 * (0.3**2 - miss**2).clamp_min(0).sqrt()
+    torch.testing.assert_close(net.chord(camera, 16).flatten(1), expected, atol=1e-4, rtol=0)

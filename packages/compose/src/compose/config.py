@@ -35,12 +35,16 @@ class HTBSRConfig:
     """Depth slices of the torso feature volume; few slices should be odd, so that one lies at z = 0 where the key points are."""
     keypoints: Sequence[int] = (0, 8, 16, 27)
     """Which of the 68 key points drive the torso: jaw ends, chin, bridge of the nose."""
+    keypoint_source: Literal["face", "learned"] = "face"
+    """``face``: those of the 3DMM (Eq. 9). ``learned``: as many that a network finds in the head by itself (``compose.keypoints``), an
+    ablation; ``prepare`` then needs the photograph's head."""
     lm68_one_based: bool = False
     """The 68 key points of BFM 2009 carry the official code's off-by-one numbers (``core.face.bfm``), as its weights expect."""
     heatmap_variance: float = 0.01
     """Variance of the key-point heat maps, in coordinates [-1, 1]."""
     motion_channels: Sequence[int] = (64, 128, 256, 512, 1024)
-    """Channels of the motion trunk on its way down; every level halves height and width."""
+    """Channels of the motion trunk on its way down; every level halves height and width. All but the last are also those of the network
+    that finds key points."""
     motion_out: int = 32
     """Channels of the trunk's output, beside which its input is kept."""
     motion_kernel: int = 7

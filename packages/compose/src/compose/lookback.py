@@ -20,7 +20,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from compose.warping import bleed, close, smooth
+from compose.warping import bleed, close, resize, smooth
 
 SOLID = 0.5
 """Opacity from which on the depth of a pixel is trusted; elsewhere it is continued from trusted pixels."""
@@ -30,6 +30,8 @@ FADE = 3
 """Width, in pixels of 128, over which the face mesh gives way to the rendered depth."""
 TOLERANCE = 0.03
 """World units by which two depths of one point may differ."""
+GRAZING, DEEP = 0.2, 0.3
+"""World units of the planes' volume on a ray from which on its rendering begins to tell something, and tells all."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +40,13 @@ class HeadSurface:
 
     Attributes:
         distance: from the camera centre along the pixel's ray, world units; defined everywhere.
-        solid: 1 where the head is rendered or the face mesh lies, so that ``distance`` was measured, 0 where it was continued.
+        known: 1 where the planes tell whether there is a head and how far, 0 where they do not, as for big hair.
         skin: 1 where the face mesh is seen, 0 around it and in its eyes and mouth; twice as fine as the rest, for lips and lids.
         shift: world vector from the point to where the same skin is with the other expression; fades out around the face.
     """
 
     distance: Float[Tensor, "b 1 r r"]
-    solid: Float[Tensor, "b 1 r r"]
+    known: Float[Tensor, "b 1 r r"]
     skin: Float[Tensor, "b 1 f f"]
     shift: Float[Tensor, "b 3 r r"]
 
@@ -55,8 +57,8 @@ class LookBack:
 
     Attributes:
         place: where the photograph shows the same point, (x, y) in [-1, 1], y down.
-        seen: 1 where the photograph shows that very point, 0 where something else is in front of it. Where neither frame nor photograph
-            has a measured distance, as for hair that the planes do not reach, nothing is known to be in front: 1.
+        seen: 1 where the photograph shows that very point, 0 where it shows another. Also 1 where the planes do not reach, in the frame or
+            in the photograph, as for big hair: nothing is known to be in front.
         skin: 1 where the face mesh is seen in the frame; twice as fine as the rest.
     """
 
@@ -69,16 +71,20 @@ class LookBack:
 def head_surface(
     face: FaceModel,
     rendering: Rendering,
+    chord: Float[Tensor, "b 1 r r"],
     coeffs: FaceCoeffs,
     other_exp: Float[Tensor, "b 64"],
+    mask: Float[Tensor, "b 1 S S"] | None = None,
 ) -> HeadSurface:
     """Merge rendered depth and face mesh.
 
     Args:
         face: the 3DMM.
         rendering: of the head from the camera of ``coeffs``.
+        chord: of the same rays, ``VolumeRenderer.chord``.
         coeffs: identity, expression and pose that were rendered.
         other_exp: the expression that ``shift`` leads to.
+        mask: opacity of the head in this view, if there is a picture of it: where it shows a head that is not rendered, nothing is known.
     """
     size = rendering.depth.shape[-1]
     vertices = face.vertices(coeffs.id, coeffs.exp)
@@ -92,13 +98,15 @@ def head_surface(
     unit = size / 128
     face_area = close(skin, max(1, round(HOLES * unit)))
     mesh = bleed(mesh, skin)
-    rendered = rendering.weights > SOLID
-    solid = torch.maximum(rendered.to(mesh), face_area)
-    volume = bleed(torch.where(rendered, rendering.depth, mesh[:, :1]), solid)
+    rendered = (rendering.weights > SOLID) & (chord > GRAZING)
+    volume = bleed(torch.where(rendered, rendering.depth, mesh[:, :1]), torch.maximum(rendered.to(mesh), face_area))
+    known = ((chord - GRAZING) / (DEEP - GRAZING)).clamp(0, 1)
+    if mask is not None:
+        known = known * (1 - (resize(mask, size) - rendering.weights).clamp(0, 1))
     fade = max(1, round(FADE * unit))
     trust = smooth(erode(face_area, fade), fade)
     share = smooth(face_area, 2 * fade)
-    return HeadSurface(volume.lerp(mesh[:, :1], trust), solid, fine_skin, mesh[:, 1:] * share)
+    return HeadSurface(volume.lerp(mesh[:, :1], trust), known, fine_skin, mesh[:, 1:] * share)
 
 
 @torch.no_grad()
@@ -116,8 +124,7 @@ def look_back(frame: HeadSurface, camera: Camera, source: HeadSurface, source_ca
     flat = [rearrange(x, "b c h w -> b (h w) c") for x in (frame.distance, frame.shift)]
     point, distance = source_camera.project(rays.origins + rays.directions * flat[0] + flat[1])
     place = rearrange(point * 2 - 1, "b (h w) c -> b h w c", h=size)
-    there = torch.cat([source.distance, source.solid], 1)
-    known, measured = F.grid_sample(there, place, padding_mode="border", align_corners=False).split(1, 1)
-    error = rearrange(distance, "b (h w) -> b 1 h w", h=size) - known
-    same = torch.exp(-(error / TOLERANCE).square())
-    return LookBack(place, same * measured + (1 - frame.solid) * (1 - measured), frame.skin)
+    there = F.grid_sample(torch.cat([source.distance, source.known], 1), place, padding_mode="border", align_corners=False)
+    error = rearrange(distance, "b (h w) -> b 1 h w", h=size) - there[:, :1]
+    another = 1 - torch.exp(-(error / TOLERANCE).square())
+    return LookBack(place, 1 - another * frame.known * there[:, 1:], frame.skin)

@@ -18,6 +18,7 @@ from compose.box import Box
 from compose.config import HTBSRConfig
 from compose.fusion import FOG, blend, concat_layers, fuse, over, person_mask
 from compose.head_skip import HeadSkip, head_layer
+from compose.keypoints import KeypointDetector
 from compose.lookback import LookBack
 from compose.torso import Torso, TorsoBranch, TorsoFeatures
 from compose.warping import resize
@@ -36,6 +37,7 @@ class SourceFeatures:
         background_rgb: background image at the fusion size.
         background_image: background image at full size.
         head: colours of the photograph's head, continued beyond its edge, and its opacity; with ``head_skip`` only.
+        keypoints: found in the photograph's head; with ``keypoint_source="learned"`` only.
     """
 
     torso: TorsoFeatures
@@ -43,6 +45,7 @@ class SourceFeatures:
     background_rgb: Float[Tensor, "b 3 f f"]
     background_image: Float[Tensor, "b 3 S S"]
     head: Float[Tensor, "b 4 S S"] | None = None
+    keypoints: Float[Tensor, "b k 3"] | None = None
 
     def expand(self, count: int) -> "SourceFeatures":
         """One source for ``count`` frames, without copying; unchanged if there is one per frame already."""
@@ -53,8 +56,8 @@ class SourceFeatures:
             return x.expand(count, *x.shape[1:])
 
         torso = TorsoFeatures(*(repeat(getattr(self.torso, each.name)) for each in fields(self.torso)))
-        head = None if self.head is None else repeat(self.head)
-        return SourceFeatures(torso, repeat(self.background), repeat(self.background_rgb), repeat(self.background_image), head)
+        head, keypoints = (None if x is None else repeat(x) for x in (self.head, self.keypoints))
+        return SourceFeatures(torso, repeat(self.background), repeat(self.background_rgb), repeat(self.background_image), head, keypoints)
 
 
 @dataclass(frozen=True)
@@ -121,6 +124,8 @@ class HTBSR(nn.Module, Pretrained):
             self.head_torso = HeadTorsoConvs(width)
             self.head_torso_block = SynthesisBlock(width, width, config.style_channels, up=False)
         self.head_skip = HeadSkip(width, config.fuse_channels) if config.head_skip else None
+        learned = config.keypoint_source == "learned"
+        self.detector = KeypointDetector(len(config.keypoints), config.motion_channels[:-1]) if learned else None
         if config.final_composite:  # the first output is the stage-2 head: the fusion adds nothing yet
             nn.init.normal_(self.mix[-1].weight, std=1e-4)
             nn.init.zeros_(self.mix[-1].bias)
@@ -161,19 +166,26 @@ class HTBSR(nn.Module, Pretrained):
             segmap: one-hot segmentation of the source (spec 10: 0 background, 1 hair, 2 body skin, 3 face, 4 clothes, 5 other).
             background: background with the person painted out, or any other one, in [-1, 1].
             torso_mask: where ``torso_image`` holds torso, if known; otherwise found from the classes and the black around it.
-            head_image: the photograph's head over -1; needed with ``head_skip``.
+            head_image: the photograph's head over -1; needed with ``head_skip`` and with learned key points.
             head_mask: its opacity in [0, 1]; needed with ``head_skip``.
 
         Raises:
-            ValueError: ``head_skip`` without the head.
+            ValueError: ``head_skip`` or learned key points without the head.
         """
         head = None
         if self.head_skip is not None:
             if head_image is None or head_mask is None:
                 raise ValueError("head_skip=True needs head_image and head_mask, the photograph's head")
             head = head_layer(head_image, head_mask)
+        keypoints = None
+        if self.detector is not None:
+            if head_image is None:
+                raise ValueError("keypoint_source='learned' needs head_image, the photograph's head")
+            keypoints = self.detector(resize(head_image, self.config.raw_size))
         small = resize(background, self.config.fusion_size)
-        return SourceFeatures(self.torso.prepare(torso_image, segmap, torso_mask), self.background(small), small, background, head)
+        return SourceFeatures(
+            self.torso.prepare(torso_image, segmap, torso_mask), self.background(small), small, background, head, keypoints
+        )
 
     def forward(
         self,
@@ -190,7 +202,7 @@ class HTBSR(nn.Module, Pretrained):
             feature: rendered features of the head; the first three channels are raw RGB in [-1, 1], empty -1.
             weights: M_head (Eq. 11), the sum of the ray weights; no gradient flows into it from here.
             source: what ``prepare`` made, one per frame or one for all.
-            kp_src: 68 projected key points of the source in [-1, 1], y down, z = 0 (Eq. 9).
+            kp_src: 68 projected key points of the source in [-1, 1], y down, z = 0 (Eq. 9); not looked at with learned ones.
             kp_drv: the same of the driving frame.
             view: where the photograph shows what the frame shows (``look_back``); needed with ``head_skip``.
 
@@ -199,7 +211,8 @@ class HTBSR(nn.Module, Pretrained):
         """
         if self.head_skip is not None and view is None:
             raise ValueError("head_skip=True needs view, what compose.lookback.look_back returns")
-        source, kp_src, weights = source.expand(len(feature)), kp_src.expand_as(kp_drv), weights.detach()
+        source, weights = source.expand(len(feature)), weights.detach()
+        kp_src, kp_drv = self._torso_keypoints(feature, source, kp_src.expand_as(kp_drv), kp_drv)
         if self.config.final_composite:
             return self._layered(feature, weights, source, kp_src, kp_drv, view)
         return self._fused(feature, weights, source, kp_src, kp_drv)
@@ -253,6 +266,13 @@ class HTBSR(nn.Module, Pretrained):
             drawn, cover = layers.split([3, 1], 1)
         image = box.paste(over(drawn, box.cut(below, 4), cover, self.config.head_threshold), below, 4)
         return self._composite(image, torso)
+
+    def _torso_keypoints(self, feature: Tensor, source: SourceFeatures, kp_src: Tensor, kp_drv: Tensor) -> tuple[Tensor, Tensor]:
+        """The few key points that drive the torso: chosen from those of the face, or found in photograph and rendered head."""
+        if self.detector is not None:
+            return source.keypoints, self.detector(feature[:, :3])
+        chosen = list(self.config.keypoints)
+        return kp_src[:, chosen], kp_drv[:, chosen]
 
     def _head_box(self, weights: Tensor, photo: Tensor | None) -> Box:
         """What of the raw rendering is worth drawing: all of it where the torso looks at the whole head (version 2)."""

@@ -15,7 +15,7 @@ from core.hub import Pretrained
 from core.losses.perceptual import build_perceptual
 from core.nn.discriminator import DualDiscriminatorConfig
 from core.render.volume import Rendering
-from core.train.adversary import Adversary, AdversaryOptions, Views
+from core.train.adversary import Adversary, AdversaryOptions, Judged, Views
 from core.train.data import require_clips
 from core.train.pictures import depth_picture
 from core.train.schedule import Group, Schedule
@@ -30,9 +30,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from compose.config import HTBSRConfig
+from compose.keypoints import equivariance
 from compose.lookback import LookBack, head_surface, look_back
 from compose.model import HTBSR, Composite
 from compose.objective import ComposeWeights, compose_losses
+from compose.warping import resize
 
 
 class ComposeModule(StageModule):
@@ -47,6 +49,7 @@ class ComposeModule(StageModule):
         adversary: AdversaryOptions = AdversaryOptions(),  # noqa: B008 - frozen
         vgg: str | None = None,
         fuse: Literal["v1", "v2", "concat"] | None = None,
+        keypoint_source: Literal["face", "learned"] = "face",
         inpaint: bool = True,
         source_every: int = 4,
         seed: int = 0,
@@ -62,6 +65,7 @@ class ComposeModule(StageModule):
             adversary: GAN step; off with weight 0.
             vgg: folder with VGG weights for the perceptual terms.
             fuse: how the layers meet; None: as the preset says.
+            keypoint_source: what drives the torso: key points of the 3DMM, or such as a network finds by itself (an ablation).
             inpaint: feed the background with the person painted out (False: the source picture as it is, an ablation).
             source_every: the source frame is its own target every so many steps; 0: never.
             seed: of ray jitter.
@@ -75,6 +79,7 @@ class ComposeModule(StageModule):
         super().__init__(schedule, gan, init_from, seed)
         if fuse is not None:
             config = replace(config, fuse=fuse, final_composite=config.final_composite and fuse != "concat")
+        config = replace(config, keypoint_source=keypoint_source)
         self.face = FaceModel.load(face_model)
         adapter = MotionAdapter(replace(MotionAdapterConfig.preset(small), face_model=self.face.fingerprint))
         self.avatar = HeadAvatar(I2P(I2PConfig.preset(scale)), adapter, HeadRenderer(renderer))
@@ -116,12 +121,17 @@ class ComposeModule(StageModule):
         """Spec 9.3; now and then the source is its own target."""
         if self.source_every and self.global_step % self.source_every == 0:
             batch = replace(batch, target=batch.source)
-        head, composite = self._compose(batch, self.randomness())
+        generator = self.randomness()
+        head, composite = self._compose(batch, generator)
         losses = compose_losses(composite, batch.target, self.weights, self.perceptual)
+        if self.htbsr.detector is not None and self.weights.equivariance:
+            picture = resize(batch.source.head, self.htbsr.config.raw_size)
+            losses["equivariance"] = self.weights.equivariance * equivariance(self.htbsr.detector, picture, generator)
         raw = head.feature[:, :3]
         real = F.adaptive_avg_pool2d(batch.target.head, raw.shape[-1])
         camera = batch.target.camera
-        return Outcome(losses, Views(composite.image, raw, camera), Views(batch.target.image, real, camera))
+        fake, real = Views(composite.image, raw, camera), Views(batch.target.image, real, camera)
+        return Outcome(losses, (Judged(fake, real),))
 
     def scores(self, batch: PairBatch) -> dict[str, Float[Tensor, " b"]]:
         """PSNR of the whole picture of unseen people, and of the source copied (the figure to beat)."""
@@ -149,10 +159,11 @@ class ComposeModule(StageModule):
         head = self.avatar.renderer.render_raw(planes, batch.target.camera, generator=generator)
         if not self.htbsr.config.head_skip:
             return head, None
+        volume, size = self.avatar.renderer.volume, head.depth.shape[-1]
         photograph = self.avatar.renderer.render_raw(canonical, batch.source.camera)
-        expression = batch.source.coeffs.exp
-        source = head_surface(self.face, photograph, batch.source.coeffs, expression)
-        frame = head_surface(self.face, head, batch.target.coeffs, expression)
+        exp, chords = batch.source.coeffs.exp, [volume.chord(view.camera, size) for view in (batch.source, batch.target)]
+        source = head_surface(self.face, photograph, chords[0], batch.source.coeffs, exp, batch.source.head_mask)
+        frame = head_surface(self.face, head, chords[1], batch.target.coeffs, exp)
         return head, look_back(frame, batch.target.camera, source, batch.source.camera)
 
     def _compose(self, batch: PairBatch, generator: torch.Generator | None) -> tuple[Rendering, Composite]:

@@ -36,6 +36,8 @@ class ComposeWeights:
     """L1 of the torso layer where the target shows torso; ours, for quick training."""
     gradient: float = 0.0
     """L1 on the differences of neighbouring pixels; ours, for training without VGG."""
+    equivariance: float = 1.0
+    """Learned key points move with the picture; not evaluated with those of the face."""
 
 
 def torso_mask(segmap: Float[Tensor, "b 6 h w"]) -> Float[Tensor, "b 1 h w"]:

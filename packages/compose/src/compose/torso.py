@@ -143,8 +143,7 @@ class TorsoBranch(nn.Module):
         head: Float[Tensor, "b 4 s s"] | None = None,
     ) -> Torso:
         """Move the torso from ``source`` to ``driving`` key points; ``head`` is the rendered head that version 2 looks at."""
-        chosen = list(self.config.keypoints)
-        motion = self.motion(features.compressed, source[:, chosen], driving[:, chosen], head)
+        motion = self.motion(features.compressed, source, driving, head)
         factor = self.config.motion_gradient
         deformation = scale_gradient(motion.deformation, factor)
         warped = F.grid_sample(features.volume, deformation, padding_mode="border", align_corners=True)

@@ -123,18 +123,23 @@ class Renderer:
             features = self.compositor.prepare(*(x.to(self.device) for x in layers))
             surface = None
             if self.compositor.config.head_skip:
-                surface = head_surface(self.face, self.avatar.renderer.render_raw(planes, camera), source.coeffs, source.coeffs.exp)
+                head = self.avatar.renderer.render_raw(planes, camera)
+                surface = self._surface(head, camera, source.coeffs, source.coeffs.exp, source.head_mask.to(self.device))
             rest = self.avatar.adapter.at_rest(pnccs[1], pnccs[0])
         return _Scene(planes, features, *pnccs, rest, source.keypoints.to(self.device), source.coeffs.exp, camera, surface)
 
     def _camera(self, coeffs: FaceCoeffs) -> Camera:
         return Camera.from_pose(coeffs.euler, coeffs.trans, self.avatar.renderer.config.focal).to(self.device)
 
+    def _surface(self, head: Rendering, camera: Camera, coeffs: FaceCoeffs, source_exp: Tensor, mask: Tensor | None = None) -> HeadSurface:
+        chord = self.avatar.renderer.volume.chord(camera, head.depth.shape[-1])
+        return head_surface(self.face, head, chord, coeffs, source_exp, mask)
+
     def _look_back(self, scene: _Scene, head: Rendering, part: FaceCoeffs, camera: Camera) -> LookBack | None:
         if scene.surface is None:
             return None
         n = len(part)
-        surface = head_surface(self.face, head, part, scene.exp.expand(n, -1))
+        surface = self._surface(head, camera, part, scene.exp.expand(n, -1))
         return look_back(surface, camera, _repeat(scene.surface, n), _repeat(scene.camera, n))
 
     @property

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 
 import torch
 from einops import rearrange
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from core.camera import Camera, Rays, Window
 from core.render.bundle import Bundle, blank, put_back, take, worthwhile
 from core.render.decoder import COLOUR_SCALE, COLOUR_SHIFT, Activation, PlaneDecoder
-from core.render.sampling import Noise, Scheme, importance, merged_ranks, ray_bounds, stratified
+from core.render.sampling import Misses, Noise, Scheme, fill_misses, importance, merged_ranks, ray_bounds, stratified
 from core.render.triplane import PlaneAxes, PlaneSampler, sample_planes
 
 Maps = tuple[Tensor, ...]
@@ -58,9 +58,13 @@ class VolumeConfig:
     """Centre of the ellipsoid that holds the head."""
     bound_radius: tuple[float, float, float] | None = None
     """Its semi-axes. Outside is empty and not sampled, so fewer samples suffice. None: the whole box."""
+    ray_range: tuple[float, float] | None = None
+    """Fixed nearest and farthest distance for all rays, as in NVIDIA's weights (2.25 to 3.3). None: where each ray meets the volume."""
+    misses: Misses = "empty"
+    """What rays show that miss the volume: nothing, or with ``eg3d`` the decoder's answer to zero features, as in published code."""
 
     def __post_init__(self) -> None:
-        for name in ("bound_centre", "bound_radius"):
+        for name in ("bound_centre", "bound_radius", "ray_range"):
             value = getattr(self, name)
             object.__setattr__(self, name, value if value is None else tuple(value))  # JSON knows lists only
 
@@ -113,13 +117,28 @@ class VolumeRenderer(nn.Module):
         feature, depth, weights = (rearrange(x, "b (h w) c -> b c h w", h=side) for x in values)
         return Rendering(feature, depth, weights)
 
+    def chord(self, camera: Camera, size: int) -> Float[Tensor, "b 1 s s"]:
+        """How far the ray of every pixel runs through the volume that the planes describe, world units; 0 where it misses."""
+        config = self.config
+        near, far, _ = ray_bounds(camera.rays(size), config.box, config.bound_centre, config.bound_radius)
+        return rearrange(far - near, "b (h w) -> b 1 h w", h=size)
+
     def density(self, planes: Float[Tensor, "b 3 c h w"], points: Float[Tensor, "b n 3"]) -> Float[Tensor, "b n"]:
         """Raw density (before bias and softplus) at world points, for regularisers."""
         return self.decoder.sigma(sample_planes(planes, points, self.config.plane_axes, self.config.box))
 
+    def bounds(self, rays: Rays) -> tuple[Float[Tensor, "b n"], Float[Tensor, "b n"], Bool[Tensor, "b n"]]:
+        """Where to sample each ray, near and far, and whether it is worth sampling."""
+        config = self.config
+        near, far, hit = ray_bounds(rays, config.box, config.bound_centre, config.bound_radius)
+        if config.ray_range is not None:
+            near, far = (torch.full_like(near, depth) for depth in config.ray_range)
+            return near, far, torch.ones_like(hit)
+        return fill_misses(near, far, hit) if config.misses == "eg3d" else (near, far, hit)
+
     def _bundle(self, rays: Rays, generator: torch.Generator | None) -> tuple[Bundle, Tensor]:
         config, shape = self.config, rays.origins.shape[:2]
-        near, far, hit = ray_bounds(rays, config.box, config.bound_centre, config.bound_radius)
+        near, far, hit = self.bounds(rays)
         noise: list[Noise] = [0.5, 0.5]
         if generator is not None:
             for i, count in enumerate((config.coarse, config.fine)):
