@@ -12,6 +12,8 @@ from typing import Any, NoReturn
 
 from core.errors import PortraitError
 
+from portrait.evaluate.command import add_evaluate, run_evaluate
+
 EXIT_FAILED, EXIT_BUG, EXIT_INTERRUPTED = 2, 1, 130
 LARGEST = 2**32
 """Seeds and indices are below."""
@@ -66,6 +68,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_common(demo)
     doctor = commands.add_parser("doctor", help="what this machine has, what is missing, what to do")
     doctor.add_argument("--debug", action="store_true", help="show the traceback of a failure")
+    _add_common(add_evaluate(commands))
     return parser
 
 
@@ -187,7 +190,7 @@ def _doctor(options: argparse.Namespace) -> int:
     return doctor()
 
 
-COMMANDS = {"animate": _animate, "demo": _demo, "doctor": _doctor}
+COMMANDS = {"animate": _animate, "demo": _demo, "doctor": _doctor, "evaluate": run_evaluate}
 
 
 def _terminate(*_: Any) -> NoReturn:

@@ -1,0 +1,1 @@
+"""``portrait evaluate``: the paper's protocols (section 4, D.1), for our weights, for baselines and for videos of other systems."""

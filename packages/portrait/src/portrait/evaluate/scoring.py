@@ -1,0 +1,158 @@
+"""All numbers of one clip, from the files of the result and of its driver."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from core.errors import PortraitError
+from core.face.fitting import fit_video
+from core.media.audio import read_audio
+from core.metrics.akd import akd
+from core.metrics.audio_offset import audio_offset, loudness, mouth_openings
+from core.metrics.blink_drift import blink_drift
+from core.metrics.csim import csim, face_embeddings
+from core.metrics.identity_drift import identity_drift
+from core.metrics.mfcc import RATE
+from core.metrics.motion import expression_distance, pose_distance
+from core.metrics.sync import face_boxes, speaking_faces, sync, sync_embeddings
+from jaxtyping import Float
+from torch import Tensor
+
+from portrait.evaluate.footage import Frames, square_frames, square_picture, tracked, window_of
+from portrait.evaluate.pairing import VIDEOS, Pair
+from portrait.evaluate.trace import CHUNK, Tools, Trace, to_tensor, trace
+
+
+@dataclass(frozen=True)
+class Score:
+    """Result of ``score``.
+
+    Attributes:
+        values: by the names of ``portrait.evaluate.measures``; what could not be measured is absent.
+        driver: the same of the driving video alone, to compare with.
+        frames: how many were compared.
+        fake: Inception features of the result, if Inception is at hand.
+        real: the same of the driving video, or of the video that lent its head motion.
+    """
+
+    values: dict[str, float]
+    driver: dict[str, float]
+    frames: int
+    fake: Float[Tensor, "t d"] | None = None
+    real: Float[Tensor, "m d"] | None = None
+
+
+def score(pair: Pair, prediction: Path, tools: Tools, limit: int | None = None, whole_frame: bool = False) -> Score:
+    """Measure one clip.
+
+    Args:
+        pair: what was asked for.
+        prediction: the video that was made.
+        tools: face model and networks.
+        limit: frames to stop after.
+        whole_frame: the prediction shows the whole frame of the source's video, so the same square is cut from it.
+
+    Raises:
+        PortraitError: a file cannot be read, or shows no face.
+    """
+    window = window_of(pair.source) if whole_frame else None
+    reference = pair.video or (pair.audio if pair.audio and _has_picture(pair.audio) else None)
+    target = square_frames(pair.video, window_of(pair.video), limit) if pair.same else None
+    made = trace(square_frames(prediction, window, limit), tools, target)
+    filmed = None if reference is None else trace(square_frames(reference, window_of(reference), limit), tools)
+    sound = pair_sound(pair)
+    values = made.values | _apart(made, sound) | _likeness(made, pair, tools)
+    values |= _in_sync(lambda: square_frames(prediction, window, limit), made, sound, tools)
+    driver: dict[str, float] = {}
+    if filmed is not None:
+        values |= _followed(made, filmed, pair, tools)
+    if pair.video is not None:
+        driver = filmed.values | _apart(filmed, sound)
+        driver |= _in_sync(lambda: square_frames(pair.video, window_of(pair.video), limit), filmed, sound, tools)
+    real = filmed.features if pair.video is not None else _features(pair.pose, tools, limit)
+    return Score(_finite(values), _finite(driver), len(made), made.features, real)
+
+
+def pair_sound(pair: Pair, rate: int = RATE) -> Float[np.ndarray, " n"] | None:
+    """The sound of a clip, mono at ``rate``; None where there is none."""
+    try:
+        return read_audio(pair.sounding, rate)
+    except PortraitError:
+        return None
+
+
+def _has_picture(path: Path) -> bool:
+    return path.suffix.lower() in VIDEOS
+
+
+def _finite(values: dict[str, float]) -> dict[str, float]:
+    return {name: value for name, value in values.items() if np.isfinite(value)}
+
+
+def _apart(made: Trace, sound: Float[np.ndarray, " n"] | None) -> dict[str, float]:
+    """What a clip shows by itself, beside the values of its frames."""
+    drifts = blink_drift(made.points)
+    found = {"blink_drift": float(drifts.mean())} if len(drifts) else {}
+    if sound is not None:
+        late, correlation = audio_offset(mouth_openings(made.points), loudness(sound, RATE, len(made)))
+        found |= {"audio_offset": abs(late), "audio_correlation": correlation}
+    return found
+
+
+def _likeness(made: Trace, pair: Pair, tools: Tools) -> dict[str, float]:
+    """Against the photograph, which is the first frame of a video for the same person."""
+    if made.embeddings is None:
+        return {}
+    picture = square_picture(pair.source)
+    points = next(iter(tracked(iter([picture]))))[1]
+    own = face_embeddings(tools.backbones.arcface, to_tensor([picture], tools.device), points[None]).cpu()
+    similarity = csim(made.embeddings, own)
+    return {"csim": float(similarity.nanmean()), "identity_drift": float(identity_drift(similarity))}
+
+
+def _followed(made: Trace, filmed: Trace, pair: Pair, tools: Tools) -> dict[str, float]:
+    """Against the driver: AED always, APD where its pose was to be copied, AKD where its points were."""
+    count = min(len(made), len(filmed))
+    a, b = made.points[:count], filmed.points[:count]
+    both = torch.from_numpy(np.isfinite(a).all((1, 2)) & np.isfinite(b).all((1, 2)))
+    if not both.any():
+        return {}
+    fit, aim = (fit_video(tools.face, points[:, :468].astype(np.float32)).coeffs for points in (a, b))
+    found = {"aed": float(expression_distance(fit.exp, aim.exp)[both].mean())}
+    if pair.video is not None:
+        found["apd"] = float(pose_distance(fit, aim)[both].mean())
+    if pair.same:
+        found["akd"] = float(akd(torch.from_numpy(a), torch.from_numpy(b))[both].mean())
+    return found
+
+
+def _in_sync(frames: Callable[[], Frames], made: Trace, sound: Float[np.ndarray, " n"] | None, tools: Tools) -> dict[str, float]:
+    """Sync-C and Sync-D, in a second walk, for the cut depends on the face's place in the frames around."""
+    if tools.backbones.syncnet is None or sound is None or not np.isfinite(made.points).any():
+        return {}
+    boxes, faces, stream = face_boxes(made.points), [], frames()
+    while chunk := list(islice(stream, CHUNK)):
+        done = sum(map(len, faces))
+        part = boxes[done : done + len(chunk)]
+        faces.append(speaking_faces(to_tensor(chunk[: len(part)], tools.device), part).half())
+        if done + len(part) >= len(boxes):
+            break
+    seen, heard = sync_embeddings(tools.backbones.syncnet, torch.cat(faces).float(), sound)
+    if not len(seen):
+        return {}
+    found = sync(seen, heard)
+    return {"sync_c": found.confidence, "sync_d": found.distance}
+
+
+def _features(path: Path | None, tools: Tools, limit: int | None) -> Float[Tensor, "t d"] | None:
+    """Inception features of a video, without anything else."""
+    if path is None or tools.backbones.inception is None:
+        return None
+    parts, stream = [], square_frames(path, window_of(path), limit)
+    while chunk := list(islice(stream, CHUNK)):
+        with torch.no_grad():
+            parts.append(tools.backbones.inception(to_tensor(chunk, tools.device)).cpu())
+    return torch.cat(parts)
