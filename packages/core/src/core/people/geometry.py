@@ -13,6 +13,8 @@ from jaxtyping import Float, Int, UInt8
 from core.camera import FIT_DISTANCE, FIT_FOCAL, rotation_from_euler
 from core.people.canvas import to_canvas
 
+LAYER_FRONT, LAYER_EYES, LAYER_TEETH, LAYER_BACK, LAYER_MADE = range(5)
+"""Textures: the photograph, eyes and teeth with what the photograph shows of them continued, the back of the head, what is made up."""
 NEAR, FAR = 3.0, 60.0
 _DEPTH_A = (FAR + NEAR) / (FAR - NEAR)
 _DEPTH_B = -2 * FAR * NEAR / (FAR - NEAR)
@@ -124,8 +126,3 @@ def to_clip(posed: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 4"]:
     distance = FIT_DISTANCE - posed[:, 2]
     x, y = 2 * FIT_FOCAL * posed[:, 0], -2 * FIT_FOCAL * posed[:, 1]
     return np.stack([x, y, _DEPTH_A * distance + _DEPTH_B, distance], 1).astype(np.float32)
-
-
-def clip_distance(z_over_w: Float[np.ndarray, "*s"]) -> Float[np.ndarray, "*s"]:
-    """Distance from the camera of a fragment's ``z / w``."""
-    return _DEPTH_B / (z_over_w - _DEPTH_A)

@@ -14,9 +14,8 @@ from scipy.spatial import cKDTree
 
 from core.camera import FIT_DISTANCE, FIT_FOCAL
 from core.people.canvas import PAD, from_canvas, to_canvas
-from core.people.geometry import HeadMesh, Pose, unproject
+from core.people.geometry import LAYER_BACK, LAYER_FRONT, HeadMesh, Pose, unproject
 
-LAYER_FRONT, LAYER_BACK = 0, 3
 STEP = 4
 """Grid spacing in pixels of the photograph."""
 
@@ -117,13 +116,15 @@ def _triangles(quads: Bool[np.ndarray, "h w"], columns: int) -> np.ndarray:
 
 
 def _skirt(quads: Bool[np.ndarray, "h w"], columns: int) -> np.ndarray:
-    """Edges (vertex pairs) between a kept and a missing quad."""
+    """Edges (vertex pairs) between a kept and a missing quad; the kept one is on the right as seen from the first vertex (y down)."""
     padded = np.pad(quads, 1)
+    above, below = padded[:-1, 1:-1], padded[1:, 1:-1]
+    left, right = padded[1:-1, :-1], padded[1:-1, 1:]
     edges = []
-    row, column = np.nonzero(padded[1:, 1:-1] != padded[:-1, 1:-1])  # horizontal edges: row of vertices
-    edges.append(np.stack([row * columns + column, row * columns + column + 1], 1))
-    row, column = np.nonzero(padded[1:-1, 1:] != padded[1:-1, :-1])
-    edges.append(np.stack([row * columns + column, (row + 1) * columns + column], 1))
+    for kept, other, start, end in ((below, above, 0, 1), (above, below, 1, 0), (right, left, columns, 0), (left, right, 0, columns)):
+        row, column = np.nonzero(kept & ~other)
+        vertex = row * columns + column
+        edges.append(np.stack([vertex + start, vertex + end], 1))
     return np.concatenate(edges)
 
 
@@ -175,7 +176,7 @@ def build_hull(
     wall = HeadMesh.cat([fore, replace(rear, uvw=np.concatenate([mirrored, np.ones((len(first), 1))], 1) * rear.uvw[:, 2:])])
     parts = [
         fore.wearing(_triangles(solid & kept, grid.columns), LAYER_FRONT),
-        rear.wearing(_triangles(solid, grid.columns), LAYER_BACK),
+        rear.wearing(_triangles(solid, grid.columns)[:, ::-1], LAYER_BACK),
         wall.wearing(_bridge(edges, len(first)), np.tile(layers, 2)),
     ]
     return HeadMesh.cat([_compact(part) for part in parts]), _compact(fore.wearing(_triangles(kept & ~solid, grid.columns), LAYER_FRONT))

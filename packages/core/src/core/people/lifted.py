@@ -11,9 +11,9 @@ from core.camera import FIT_DISTANCE, FIT_FOCAL
 from core.errors import PortraitError
 from core.face.coeffs import FaceCoeffs
 from core.people.canvas import HEAD_CLASSES, PAD, TORSO_CLASSES, extend, to_canvas
-from core.people.geometry import HeadMesh, Pose, unproject
+from core.people.geometry import LAYER_EYES, LAYER_TEETH, HeadMesh, Pose, unproject
 from core.people.hull import HullShape, Oval, build_hull
-from core.people.openings import LAYER_EYES, LAYER_TEETH, cavity, continue_colours, made_texture, polygon_mask, sheet, teeth_strip
+from core.people.openings import cavity, continue_colours, made_texture, polygon_mask, sheet, teeth_strip
 from core.people.person import Person, Torso
 from core.people.surface import FaceMotion, boundary_loops, face_surface
 from core.people.torso import complete_torso

@@ -11,9 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 from scipy.ndimage import distance_transform_edt, gaussian_filter
 
-from core.people.geometry import HeadMesh, Pose, project, projective_uvw, unproject
-
-LAYER_EYES, LAYER_TEETH, LAYER_MADE = 1, 2, 4
+from core.people.geometry import LAYER_MADE, HeadMesh, Pose, project, projective_uvw, unproject
 
 
 def polygon_mask(xy: Float[np.ndarray, "n 2"], side: int) -> Bool[np.ndarray, "s s"]:

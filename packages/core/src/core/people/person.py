@@ -1,6 +1,7 @@
 """A labelled person: a head of textured meshes, a flat torso and a background, and how to look at it."""
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -8,7 +9,7 @@ from jaxtyping import Float, UInt8
 
 from core.camera import FIT_FOCAL, Camera
 from core.face.coeffs import FaceCoeffs
-from core.people.geometry import HeadMesh, Pose, project, to_clip
+from core.people.geometry import LAYER_BACK, HeadMesh, Pose, project
 from core.people.surface import FaceMotion
 
 
@@ -61,10 +62,24 @@ class Person:
     background: UInt8[np.ndarray, "s s 3"]
     photograph: UInt8[np.ndarray, "s s 3"] | None = field(default=None, repr=False)
 
-    @property
+    @cached_property
     def source_pose(self) -> Pose:
         """Pose in the source view."""
         return Pose.from_euler(self.coeffs.euler[0].numpy(), self.coeffs.trans[0].numpy())
+
+    def plate(self, size: int) -> UInt8[np.ndarray, "size size 3"]:
+        """The background at another size; made once."""
+        import cv2
+
+        if size not in self._plates:
+            same = self.background.shape[:2] == (size, size)
+            plate = self.background if same else cv2.resize(self.background, (size, size), interpolation=cv2.INTER_AREA)
+            self._plates[size] = np.ascontiguousarray(plate)
+        return self._plates[size]
+
+    @cached_property
+    def _plates(self) -> dict[int, np.ndarray]:
+        return {}
 
 
 @dataclass(frozen=True)
@@ -101,85 +116,44 @@ class PersonFrame:
         return 1 - self.head_alpha - self.torso_alpha
 
 
-@dataclass(frozen=True)
-class _Head:
-    colour: np.ndarray
-    alpha: np.ndarray
-    depth: np.ndarray
-    labels: np.ndarray
-
-
-def _window(points: np.ndarray, size: int) -> tuple[int, int, int, int]:
-    """(left, top, width, height) in pixels that holds all projected points, within the image."""
-    xy = project(points) * size
-    low = np.clip(np.floor(xy.min(0)) - 1, 0, size - 1).astype(int)
-    high = np.clip(np.ceil(xy.max(0)) + 1, low + 1, size).astype(int)
+def _window(rows: Float[np.ndarray, "v 6"], size: int, step: int) -> tuple[int, int, int, int]:
+    """(top, left, height, width) in pixels that holds all placed vertices, within the image."""
+    low, high = (np.array([edge(rows[:, 1]), edge(rows[:, 0])]) / step for edge in (np.min, np.max))
+    low = np.clip(np.floor(low) - 1, 0, size - 1).astype(int)
+    high = np.clip(np.ceil(high) + 2, low + 1, size).astype(int)
     return int(low[0]), int(low[1]), int(high[0] - low[0]), int(high[1] - low[1])
 
 
-def _fragments(mesh: HeadMesh, posed: np.ndarray, window: tuple[int, int, int, int], size: int, step: int) -> np.ndarray:
-    from core.raster.numba_backend import rasterize_arrays
-
-    left, top, width, height = window
-    clip = to_clip(posed)
-    clip[:, 0] = clip[:, 0] * size / width + clip[:, 3] * ((size - 2 * left) / width - 1)
-    clip[:, 1] = clip[:, 1] * size / height + clip[:, 3] * ((size - 2 * top) / height - 1)
-    return rasterize_arrays(clip, mesh.triangles, height * step, width * step)
+Samples = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
-def _render_head(person: Person, motion: np.ndarray, pose: Pose, size: int, step: int) -> _Head:
-    from core.people.shading import NO_LABEL, shade
+def _draw_head(person: Person, motion: np.ndarray, pose: Pose, size: int, step: int) -> tuple[Samples, Samples, tuple[int, int, int, int]]:
+    """Samples of the opaque and the soft mesh (``core.people.shading.compose``) and the window that they fill."""
+    from core.people.drawing import draw, place
 
-    solid, fringe = pose.apply(person.solid.moved(motion)), pose.apply(person.fringe.moved(motion))
-    window = _window(np.concatenate([solid, fringe]), size)
-    left, top, width, height = window
-    colour, alpha = np.zeros((height, width, 3), np.float32), np.zeros((height, width), np.float32)
-    depth, labels = np.zeros((height, width), np.float32), np.full((height, width), NO_LABEL, np.uint8)
-    parts = [(mesh.triangles, mesh.uvw, mesh.layer) for mesh in (person.solid, person.fringe)]
-    shade(
-        _fragments(person.solid, solid, window, size, step),
-        _fragments(person.fringe, fringe, window, size, step),
-        parts[0],
-        parts[1],
-        person.textures,
-        person.classes,
-        step,
-        colour,
-        alpha,
-        depth,
-        labels,
-    )
-    whole = _Head(
-        np.zeros((size, size, 3), np.float32),
-        np.zeros((size, size), np.float32),
-        np.zeros((size, size), np.float32),
-        np.full((size, size), NO_LABEL, np.uint8),
-    )
-    rows, columns = slice(top, top + height), slice(left, left + width)
-    whole.colour[rows, columns], whole.alpha[rows, columns] = colour, alpha
-    whole.depth[rows, columns], whole.labels[rows, columns] = depth, labels
-    return whole
+    rotation, trans = np.ascontiguousarray(pose.rotation), np.ascontiguousarray(pose.trans)
+    meshes, placed = (person.solid, person.fringe), []
+    for mesh in meshes:
+        placed.append(np.empty((len(mesh.vertices), 6), np.float32))
+        arrays = mesh.vertices, mesh.uvw, mesh.anchors, mesh.weights
+        place(*arrays, motion, rotation, trans, float(size * step), float(person.textures.shape[1]), placed[-1])
+    window = _window(np.concatenate(placed), size, step)
+    high, wide = window[2] * step, window[3] * step
+    samples = []
+    for mesh, rows in zip(meshes, placed, strict=True):
+        found = np.zeros((high, wide), np.float32), np.zeros((high, wide, 2), np.float32), np.zeros((high, wide), np.uint8)
+        draw(rows, mesh.triangles, mesh.layer, LAYER_BACK, (window[0] * step, window[1] * step), *found)
+        samples.append(found)
+    return samples[0], samples[1], window
 
 
-def _render_torso(person: Person, pose: Pose, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Torso colour times alpha, alpha and labels: shifted and scaled with the foot of the neck."""
-    import cv2
-
+def _torso_map(person: Person, pose: Pose, size: int) -> tuple[float, float, float]:
+    """(scale, x, y): torso pixel = scale * image pixel + (x, y); the torso follows the foot of the neck."""
     before, after = (p.apply(person.torso.pivot[None]) for p in (person.source_pose, pose))
-    scale = (10 - before[0, 2]) / (10 - after[0, 2])
     side = person.torso.image.shape[0]
-    start, end = project(before)[0] * side - 0.5, project(after)[0] * size - 0.5
-    zoom = scale * size / side
-    matrix = np.array([[zoom, 0, end[0] - zoom * start[0]], [0, zoom, end[1] - zoom * start[1]]])
-    layer = np.concatenate([person.torso.image, np.full_like(person.torso.image[..., :1], 255)], 2) * person.torso.alpha[..., None]
-    warped = cv2.warpAffine(layer, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
-    classes = cv2.warpAffine(person.torso.classes, matrix, (size, size), flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_REFLECT_101)
-    return warped[..., :3], warped[..., 3] / 255, classes
-
-
-def quantise(image: Float[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
-    """Round to bytes."""
-    return np.clip(image + 0.5, 0, 255).astype(np.uint8)
+    scale = (10 - after[0, 2]) / (10 - before[0, 2]) * side / size
+    x, y = project(before)[0] * side - 0.5 - scale * (project(after)[0] * size - 0.5)
+    return float(scale), float(x), float(y)
 
 
 def render(
@@ -200,34 +174,33 @@ def render(
         size: image side.
         step: samples per pixel side.
     """
-    import cv2
+    from core.people.shading import compose, shade, wear
 
     pose = Pose.from_euler(euler, trans)
-    motion = person.motion(exp)
-    head = _render_head(person, motion, pose, size, step)
-    torso, torso_alpha, torso_classes = _render_torso(person, pose, size)
-    clear = 1 - head.alpha
-    torso, torso_alpha = torso * clear[..., None], torso_alpha * clear
-    plate = (
-        person.background
-        if person.background.shape[0] == size
-        else cv2.resize(person.background, (size, size), interpolation=cv2.INTER_AREA)
-    )
-    image = head.colour + torso + plate * (clear - torso_alpha)[..., None]
-    labels = np.where(head.alpha >= 0.5, head.labels, np.where(torso_alpha >= 0.5 * np.maximum(clear, 1e-6), torso_classes, 0))
+    solid, fringe, window = _draw_head(person, person.motion(exp), pose, size, step)
+    top, left, height, width = window
+    head, worn = np.zeros((height, width, 4), np.float32), np.zeros((size, size, 4), np.float32)
+    masks = tuple(np.zeros((size, size), np.float32) for _ in range(3))
+    labels, torso_labels = np.zeros((size, size), np.uint8), np.empty((size, size), np.uint8)
+    view = slice(top, top + height), slice(left, left + width)
+    gain = np.ones(len(person.textures), np.float32)
+    shade(solid, fringe, step, (person.textures, person.classes, gain), head, masks[2][view], labels[view])
+    wear((person.torso.image, person.torso.alpha, person.torso.classes), _torso_map(person, pose, size), worn, torso_labels)
+    pictures = tuple(np.empty((size, size, 3), np.uint8) for _ in range(3))
+    compose(head, (top, left), worn, person.plate(size), pictures, masks, (labels, torso_labels))
     code, angles, shift = (torch.as_tensor(np.asarray(x, np.float32))[None] for x in (exp, euler, trans))
     keypoints = project(pose.apply(person.motion.model(exp)[person.keypoints])) * 2 - 1
     return PersonFrame(
-        quantise(image),
-        quantise(head.colour),
-        head.alpha,
-        quantise(torso),
-        torso_alpha,
-        labels.astype(np.uint8),
-        head.depth * (head.alpha >= 0.5),
-        replace(person.coeffs, exp=code, euler=angles, trans=shift),
-        Camera.from_pose(angles, shift, FIT_FOCAL),
-        np.concatenate([keypoints, np.zeros((68, 1))], 1).astype(np.float32),
+        image=pictures[0],
+        head=pictures[1],
+        head_alpha=masks[0],
+        torso=pictures[2],
+        torso_alpha=masks[1],
+        labels=labels,
+        depth=masks[2],
+        coeffs=replace(person.coeffs, exp=code, euler=angles, trans=shift),
+        camera=Camera.from_pose(angles, shift, FIT_FOCAL),
+        keypoints=np.concatenate([keypoints, np.zeros((68, 1))], 1).astype(np.float32),
     )
 
 

@@ -28,25 +28,7 @@ def boundary_loops(triangles: Int[np.ndarray, "f 3"]) -> dict[str, Int[np.ndarra
     return loops
 
 
-def subdivide(triangles: Int[np.ndarray, "f 3"], count: int, times: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Split every triangle in four, ``times`` times.
-
-    Returns:
-        anchors (v, 3) and weights (v, 3) of the new vertices in the old ones, and the triangles; the old vertices come first.
-    """
-    weight = np.eye(count)
-    for _ in range(times):
-        edges = np.sort(np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]]), 1)
-        unique, inverse = np.unique(edges, axis=0, return_inverse=True)
-        ab, bc, ca = (inverse.reshape(-1) + len(weight)).reshape(3, -1)
-        weight = np.concatenate([weight, weight[unique].mean(1)])
-        a, b, c = triangles.T
-        triangles = np.concatenate([np.stack(part, 1) for part in ((a, ab, ca), (ab, b, bc), (ca, bc, c), (ab, bc, ca))])
-    anchors = np.argsort(-weight, axis=1, kind="stable")[:, :3]
-    return anchors, np.take_along_axis(weight, anchors, 1), triangles
-
-
-def face_surface(triangles: Int[np.ndarray, "f 3"], vertices: Float[np.ndarray, "v 3"], pose: Pose, layer: int, times: int = 2) -> HeadMesh:
+def face_surface(triangles: Int[np.ndarray, "f 3"], vertices: Float[np.ndarray, "v 3"], pose: Pose, layer: int) -> HeadMesh:
     """Texture the fitted face with its own photograph.
 
     Args:
@@ -54,11 +36,10 @@ def face_surface(triangles: Int[np.ndarray, "f 3"], vertices: Float[np.ndarray, 
         vertices: canonical, fitted and corrected to the measured landmarks.
         pose: of the head in the photograph.
         layer: the texture that holds the photograph.
-        times: how often to subdivide.
     """
-    anchors, weights, fine = subdivide(triangles, len(vertices), times)
-    points = np.einsum("vk,vkc->vc", weights, vertices[anchors])
-    return HeadMesh(points, anchors, weights, projective_uvw(pose.apply(points)), fine, np.full(len(fine), layer, np.uint8))
+    anchors = np.arange(len(vertices))[:, None].repeat(3, 1)
+    weights = np.array([[1.0, 0.0, 0.0]]).repeat(len(vertices), 0)
+    return HeadMesh(vertices, anchors, weights, projective_uvw(pose.apply(vertices)), triangles, np.full(len(triangles), layer, np.uint8))
 
 
 @dataclass(frozen=True)
