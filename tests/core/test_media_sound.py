@@ -7,6 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 from core.errors import PortraitError
+from core.media import sound as sound_module
 from core.media.audio import read_audio, write_audio
 from core.media.resampling import resample_blocks, resampled_length
 from core.media.sound import open_sound
@@ -167,6 +168,15 @@ def test_long_sound_is_read_within_bounded_memory(tmp_path):
         read_audio(tmp_path / "a.flac", max_seconds=60)
     assert tracemalloc.get_traced_memory()[1] < 8e6
     tracemalloc.stop()
+
+
+def test_a_file_that_says_how_long_it_is_is_refused_at_once(tmp_path, monkeypatch):
+    write_audio(tmp_path / "a.wav", np.zeros(60 * RATE, np.float32), RATE)
+    heard = []
+    monkeypatch.setattr(sound_module._Levels, "add", lambda self, block: heard.append(len(block)))
+    with pytest.raises(PortraitError, match=r"E_AUDIO_LONG: .* is longer than 50 s"):
+        read_audio(tmp_path / "a.wav", max_seconds=50)
+    assert sum(heard) < 5 * RATE
 
 
 def test_a_colon_in_a_name_is_no_protocol(tmp_path, monkeypatch):

@@ -19,6 +19,8 @@ SHORTEST = 0.04
 """Seconds of one video frame at 25 frames per second; less sound than this cannot move a face."""
 CANCELLED = 0.01
 """Share of its channels' energy that their mean may keep before they count as opposed to each other (-20 dB)."""
+MISJUDGED = 1.1
+"""A file that says it lasts longer than is allowed by more than this is believed at once; by less, it is listened to."""
 RIPPLE = 1.05
 """Over full scale by less is rounding, and is cut off."""
 
@@ -85,7 +87,7 @@ def open_sound(path: str | Path, max_seconds: float | int = 3600.0) -> Sound:
     levels = _Levels()
     for block in source.blocks:
         levels.add(block)
-        if levels.samples > max_seconds * source.rate:
+        if levels.samples > max_seconds * source.rate or source.promised > MISJUDGED * max_seconds:
             raise PortraitError("E_AUDIO_LONG", f"{str(path)!r} is longer than {max_seconds:.0f} s", "Cut it into parts.")
     if levels.samples == 0:
         raise PortraitError("E_AUDIO_EMPTY", f"{str(path)!r} holds no samples", "Record or export the sound again.")

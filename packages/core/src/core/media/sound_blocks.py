@@ -31,11 +31,13 @@ class SoundBlocks:
         rate: samples per second.
         may_exceed: whether samples over full scale were meant by whoever made the file: lossy codecs make some by themselves.
         blocks: consecutive samples of all channels, to be read once.
+        promised: seconds that the file says it lasts; 0 if it says nothing.
     """
 
     rate: int
     may_exceed: bool
     blocks: Iterator[Float[np.ndarray, "_ c"]]
+    promised: float = 0.0
 
 
 def sound_blocks(file: Path, name: str, quiet: bool = False) -> SoundBlocks:
@@ -64,7 +66,8 @@ def sound_blocks(file: Path, name: str, quiet: bool = False) -> SoundBlocks:
         return SoundBlocks(16000, False, iter(()))
     parts = _interleaved(chain([first], frames), first, name)
     blocks = _closing(container, _merged(_aligned(parts, first.sample_rate, _lead(container, stream))))
-    return SoundBlocks(first.sample_rate, stream.codec_context.name.startswith("pcm_f"), blocks)
+    promised = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else 0.0
+    return SoundBlocks(first.sample_rate, stream.codec_context.name.startswith("pcm_f"), blocks, promised)
 
 
 def _closing(container: "av.container.InputContainer", blocks: Iterator[Float[np.ndarray, "_ c"]]) -> Iterator[Float[np.ndarray, "_ c"]]:
@@ -155,7 +158,7 @@ def _by_libsndfile(file: Path, name: str, reason: str) -> SoundBlocks:
         source = soundfile.SoundFile(str(file))
     except (soundfile.SoundFileError, RuntimeError, TypeError) as error:
         raise refused from error
-    return SoundBlocks(source.samplerate, source.subtype in ("FLOAT", "DOUBLE"), _read_on(source))
+    return SoundBlocks(source.samplerate, source.subtype in ("FLOAT", "DOUBLE"), _read_on(source), source.frames / source.samplerate)
 
 
 def _read_on(source: Any) -> Iterator[Float[np.ndarray, "_ c"]]:
