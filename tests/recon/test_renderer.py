@@ -82,6 +82,6 @@ def test_teacher_renders_and_conditions_on_the_camera(tmp_path):
     out = net(z, camera, camera, truncation=0.7)
     assert out.image.shape == (2, 3, 64, 64)
     swapped = Camera(camera.label.flip(0))
-    assert not torch.allclose(net.planes(z, camera), net.planes(z, swapped))
+    assert not torch.allclose(net.planes(net.style(z, camera)), net.planes(net.style(z, swapped)))
     net.save_pretrained(tmp_path)
     assert EG3DGenerator.from_pretrained(tmp_path).config == net.config

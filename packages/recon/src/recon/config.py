@@ -86,6 +86,8 @@ class HeadRendererConfig:
     """Width of the constant style vector of the super-resolution."""
     start_plain: bool = False
     """Let the super-resolution begin as bilinear upsampling of the raw image; for training from scratch."""
+    clamp: float | None = None
+    """Largest magnitude that a layer of the super-resolution gives; 256 in NVIDIA's weights, None for no limit."""
     focal: float = EG3D_FOCAL
     """Focal length in image sides that the weights are trained with; give it to ``Camera.from_pose``."""
 

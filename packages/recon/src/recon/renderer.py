@@ -39,7 +39,7 @@ class HeadRenderer(nn.Module, Pretrained):
         super().__init__()
         self.config = config
         self.volume = VolumeRenderer(config.volume)
-        self.superres = SuperResolution(config.volume.features, config.channels, config.w_dim, config.start_plain)
+        self.superres = SuperResolution(config.volume.features, config.channels, config.w_dim, config.start_plain, config.clamp)
 
     def forward(
         self,
@@ -47,6 +47,7 @@ class HeadRenderer(nn.Module, Pretrained):
         camera: Camera,
         window: Window | None = None,
         generator: torch.Generator | None = None,
+        w: Float[Tensor, "b d"] | None = None,
     ) -> HeadRendering:
         """Render the whole image, or one window of it.
 
@@ -56,10 +57,11 @@ class HeadRenderer(nn.Module, Pretrained):
             window: in raw pixels; the image then covers four times its side, ``window.crop(target, scale=4)``. Along the border of a
                 window the super-resolution sees zeros in place of its neighbours.
             generator: jitters the samples along rays (training); None is deterministic.
+            w: style of the super-resolution; None is all ones, as Real3D-Portrait trains it.
         """
         volume = self.render_raw(planes, camera, window, generator)
         raw = volume.feature[:, :3]
-        return HeadRendering(self.superres(raw, volume.feature), raw, volume.feature, volume.depth, volume.weights)
+        return HeadRendering(self.superres(raw, volume.feature, w), raw, volume.feature, volume.depth, volume.weights)
 
     def render_raw(
         self,

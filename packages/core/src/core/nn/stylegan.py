@@ -115,6 +115,7 @@ class ModulatedConv2d(nn.Module):
         up: transposed convolution of stride 2 followed by the FIR filter.
         demodulate: normalise output channels (everywhere but in toRGB).
         activate: apply ``lrelu`` after the bias.
+        clamp: largest magnitude of the result; None for no limit.
     """
 
     def __init__(
@@ -126,6 +127,7 @@ class ModulatedConv2d(nn.Module):
         up: bool = False,
         demodulate: bool = True,
         activate: bool = True,
+        clamp: float | None = None,
     ) -> None:
         super().__init__()
         self.affine = EqualLinear(w_dim, in_channels, bias=1.0)
@@ -135,6 +137,7 @@ class ModulatedConv2d(nn.Module):
         self.up = up
         self.demodulate = demodulate
         self.activate = activate
+        self.clamp = clamp
         self.folded: Tensor | None = None
 
     @property
@@ -158,15 +161,16 @@ class ModulatedConv2d(nn.Module):
         return F.conv2d(x, weight, bias, padding=weight.shape[-1] // 2)
 
     def forward(self, x: Float[Tensor, "b i h w"], w: Float[Tensor, "s z"] | None) -> Float[Tensor, "b o hh ww"]:
-        """Convolve with the style of ``w``: one per sample, or a single row for the whole batch (None once folded)."""
-        if self.folded is not None:
+        """Convolve with the style of ``w``: one per sample, or a single row for the whole batch; None is all ones, folded or not."""
+        if self.folded is not None and w is None:
             x = self.convolve(x, self.folded, self.bias * self.gain)
         elif w is None or w.shape[0] == 1:
             w = torch.ones(1, self.affine.weight.shape[1]).to(x) if w is None else w
             x = self.convolve(x, self.constant_weight(w), self.bias * self.gain)
         else:
             x = self._modulated(x, w) + (self.bias * self.gain)[:, None, None]
-        return F.leaky_relu(x, 0.2) if self.activate else x
+        x = F.leaky_relu(x, 0.2) if self.activate else x
+        return x if self.clamp is None else x.clamp(-self.clamp, self.clamp)
 
     def _modulated(self, x: Tensor, w: Float[Tensor, "b z"]) -> Tensor:
         """A style per sample: scale the input instead of the weight."""
@@ -187,15 +191,24 @@ class SynthesisBlock(nn.Module):
         w_dim: width of the latent.
         image_channels: channels of the skip image.
         up: double the size.
+        clamp: largest magnitude that any layer gives; None for no limit.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, w_dim: int = 512, image_channels: int = 3, up: bool = True) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        w_dim: int = 512,
+        image_channels: int = 3,
+        up: bool = True,
+        clamp: float | None = None,
+    ) -> None:
         super().__init__()
         self.up = up
         self.const = nn.Parameter(torch.randn(out_channels, 4, 4)) if in_channels == 0 else None
-        self.conv0 = ModulatedConv2d(in_channels, out_channels, w_dim, up=up) if in_channels else None
-        self.conv1 = ModulatedConv2d(out_channels, out_channels, w_dim)
-        self.to_rgb = ModulatedConv2d(out_channels, image_channels, w_dim, kernel=1, demodulate=False, activate=False)
+        self.conv0 = ModulatedConv2d(in_channels, out_channels, w_dim, up=up, clamp=clamp) if in_channels else None
+        self.conv1 = ModulatedConv2d(out_channels, out_channels, w_dim, clamp=clamp)
+        self.to_rgb = ModulatedConv2d(out_channels, image_channels, w_dim, kernel=1, demodulate=False, activate=False, clamp=clamp)
 
     def forward(
         self,

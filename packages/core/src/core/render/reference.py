@@ -11,7 +11,6 @@ from torch.nn import functional as F
 
 from core.camera import Camera, Rays, Window
 from core.render.decoder import colour_of
-from core.render.sampling import ray_bounds
 from core.render.triplane import sample_planes_torch
 from core.render.volume import Rendering, VolumeRenderer
 
@@ -25,7 +24,7 @@ class ReferenceRenderer(VolumeRenderer):
         """Render; see ``VolumeRenderer.forward``."""
         config = self.config
         rays = camera.rays(size, window)
-        near, far, _ = ray_bounds(rays, config.box, config.bound_centre, config.bound_radius)
+        near, far, _ = self.bounds(rays)
         draws = [torch.full((*near.shape, n), 0.5).to(near) for n in (config.coarse, config.fine)]
         if generator is not None:
             draws = [torch.rand(x.shape, generator=generator, device=generator.device, dtype=x.dtype).to(x) for x in draws]

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from core.camera import Rays
 
 Scheme = Literal["eg3d", "textbook"]
+Misses = Literal["empty", "eg3d"]
 Noise = Float[Tensor, "_ _ _"] | float
 """Position within every stratum (b, n, s), in [0, 1); the number 0.5 means the middle (deterministic)."""
 
@@ -55,6 +56,19 @@ def ray_bounds(
     hit = far > near
     away = rays.origins.norm(dim=-1)
     return torch.where(hit, near, away), torch.where(hit, far, away), hit
+
+
+def fill_misses(
+    near: Float[Tensor, "b n"], far: Float[Tensor, "b n"], hit: Bool[Tensor, "b n"]
+) -> tuple[Float[Tensor, "b n"], Float[Tensor, "b n"], Bool[Tensor, "b n"]]:
+    """The published code's bounds of rays that miss the box: from the least to the greatest near bound of those that hit it (spec 3.3).
+
+    Without any hit all is left as it is.
+    """
+    least = torch.where(hit, near, torch.inf).amin()
+    greatest = torch.where(hit, near, -torch.inf).amax()
+    fill = ~hit & (greatest >= least)
+    return torch.where(fill, least, near), torch.where(fill, greatest, far), hit | fill
 
 
 def stratified(near: Float[Tensor, "b n"], far: Float[Tensor, "b n"], count: int, scheme: Scheme, noise: Noise) -> Float[Tensor, "b n s"]:
