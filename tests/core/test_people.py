@@ -177,3 +177,67 @@ def test_crown_completes_a_cut_head():
     assert classes[pad - 3, pad + 32] == 1
     assert mask[:pad, :pad].max() == 0
     assert np.array_equal(mask[pad:-pad, pad:-pad], alpha)
+
+
+def test_eyes_turn_behind_the_lids():
+    who = person()
+    exp, euler, trans = own(who)
+    pose = Pose.from_euler(euler, trans)
+    from core.people.geometry import project as flat
+
+    right, left = who.motion.measured[[33, 133]], who.motion.measured[[263, 362]]
+    boxes = [np.rint(flat(pose.apply(corners)) * SIZE).astype(int) for corners in (right, left)]
+
+    def pupil(frame: np.ndarray, box: np.ndarray) -> float:
+        """Mean column of what is darkest between the corners of the eye."""
+        low, high = sorted(box[:, 0])
+        row = round(box[:, 1].mean()) - 1
+        dark = np.clip(140 - frame[row - 1 : row + 2, low + 3 : high - 2].astype(float).mean((0, 2)), 0, None)
+        return float((dark * np.arange(len(dark))).sum() / dark.sum())
+
+    def looking(yaw: float) -> np.ndarray:
+        return render(who, exp, euler, trans, SIZE, gaze=np.add(who.eyes.rest, [np.radians(yaw), 0])).image
+
+    there, here, away = looking(18), looking(0), looking(-18)
+    radius = who.eyes.radius.mean() * np.sin(np.radians(18)) * FIT_FOCAL / (10 - trans[2]) * SIZE
+    for box in boxes:
+        assert pupil(there, box) - pupil(away, box) == pytest.approx(2 * radius, rel=0.5)
+    plain = render(who, exp, euler, trans, SIZE)
+    assert np.array_equal(plain.gaze, who.eyes.rest.astype(np.float32))
+    outside = np.ones((SIZE, SIZE), bool)
+    for box in boxes:
+        (left_edge, top), (right_edge, bottom) = box.min(0), box.max(0)
+        outside[top - 8 : bottom + 8, left_edge - 2 : right_edge + 3] = False
+    assert np.array_equal(there[outside], plain.image[outside])
+    assert psnr(here, plain.image) > 38
+    shut = named(who, "blink")
+    closed = [render(who, shut, euler, trans, SIZE, gaze=np.add(who.eyes.rest, [g, 0])).image for g in (0.3, -0.3)]
+    assert (np.abs(closed[0].astype(int) - closed[1]).max(-1) > 25).sum() < 12  # lids cover the eyes
+
+
+def test_gaze_half_follows_the_head():
+    from core.people.motion import sample_gaze, steady_gaze
+
+    who = person()
+    euler = own(who)[1]
+    assert np.allclose(steady_gaze(who, euler), who.eyes.rest, atol=1e-6)
+    turned = steady_gaze(who, euler + np.float32([0.1, 0.2, 0.3]))
+    assert np.allclose(turned - who.eyes.rest, [-0.1, -0.05], atol=1e-6)
+    assert np.array_equal(sample_gaze(who, np.random.default_rng(1)), sample_gaze(who, np.random.default_rng(1)))
+
+
+def test_source_gaze_is_measured():
+    """Irises moved sideways on a photograph move the gaze by the angle of a ball of 12 mm whose iris has 5.85 mm."""
+    from dataclasses import replace
+
+    from core.people.eyes import Irises
+    from core.people.lifted import _eyes, face_and_loops
+    from core.people.procedural import random_fit
+
+    fit = random_fit(np.random.default_rng(4))
+    _, loops = face_and_loops()
+    straight = _eyes(fit, loops, 1)
+    moved = Irises(np.add(fit.looking.xy, [fit.looking.radius[0] * 0.5, 0]), fit.looking.radius)
+    change = _eyes(replace(fit, irises=moved), loops, 1).rest - straight.rest
+    assert np.degrees(change[0]) == pytest.approx(np.degrees(np.arcsin(0.5 * 5.85 / 12)), abs=2.5)
+    assert abs(np.degrees(change[1])) < 2.5

@@ -11,9 +11,10 @@ from core.camera import FIT_DISTANCE, FIT_FOCAL
 from core.errors import PortraitError
 from core.face.coeffs import FaceCoeffs
 from core.people.canvas import HEAD_CLASSES, PAD, TORSO_CLASSES, extend, to_canvas
-from core.people.geometry import LAYER_EYES, LAYER_TEETH, HeadMesh, Pose, unproject
+from core.people.eyes import Eyes, Irises, add_complete_eyes
+from core.people.geometry import LAYER_EYES, LAYER_FRONT, LAYER_TEETH, HeadMesh, Pose, unproject
 from core.people.hull import HullShape, Oval, build_hull
-from core.people.openings import cavity, continue_colours, made_texture, polygon_mask, sheet, teeth_strip
+from core.people.openings import cavity, continue_colours, made_texture, polygon_mask, sheet, teeth_strip, tongue
 from core.people.person import Person, Torso
 from core.people.surface import FaceMotion, boundary_loops, face_surface
 from core.people.torso import complete_torso
@@ -59,6 +60,7 @@ class Fit:
         motion: fitted and measured vertices with the expression axes.
         xy: measured landmarks, photograph coordinates.
         distance: of the model vertices from the camera.
+        irises: where they are; None for the middle of the lids.
     """
 
     coeffs: FaceCoeffs
@@ -66,6 +68,12 @@ class Fit:
     motion: FaceMotion
     xy: Float[np.ndarray, "468 2"]
     distance: Float[np.ndarray, "468"]
+    irises: Irises | None = None
+
+    @property
+    def looking(self) -> Irises:
+        """The irises, found or supposed."""
+        return self.irises or Irises.of(self.xy)
 
 
 def fit_photograph(landmarks: Float[np.ndarray, "n d"]) -> Fit:
@@ -80,7 +88,7 @@ def fit_photograph(landmarks: Float[np.ndarray, "n d"]) -> Fit:
     xy = landmarks[:468, :2].astype(np.float64)
     measured = pose.remove(unproject(xy, distance))
     basis = face.exp_basis.detach().double().numpy()
-    return Fit(coeffs, pose, FaceMotion(basis, fitted, measured, coeffs.exp[0].double().numpy()), xy, distance)
+    return Fit(coeffs, pose, FaceMotion(basis, fitted, measured, coeffs.exp[0].double().numpy()), xy, distance, Irises.of(landmarks))
 
 
 def lift(image: UInt8[np.ndarray, "s s 3"], name: str) -> Person:
@@ -138,7 +146,7 @@ def assemble(image: np.ndarray, name: str, fit: Fit, labels: np.ndarray, head_al
     picture, classes, alpha = extend(layers.head_image, labels, head_alpha)
     inside = polygon_mask(to_canvas(fit.xy[loops["oval"]]), picture.shape[0])
     alpha = np.where(inside, 1.0, alpha).astype(np.float32)
-    solid, fringe = _meshes(fit, alpha, inside)
+    solid, fringe, eyes = _meshes(fit, alpha, inside)
     textures, classes = _textures(picture, fit, classes, alpha, inside)
     torso_image, torso_mask = complete_torso(layers.torso_image, layers.torso_mask, labels, fit.xy)
     torso = Torso(torso_image, torso_mask, _torso_classes(labels), np.array(_TORSO_PIVOT))
@@ -155,25 +163,33 @@ def assemble(image: np.ndarray, name: str, fit: Fit, labels: np.ndarray, head_al
         torso,
         torso_input,
         layers.background,
+        eyes,
         photograph=image,
     )
 
 
-def _meshes(fit: Fit, alpha: np.ndarray, inside: np.ndarray) -> tuple[HeadMesh, HeadMesh]:
+def _meshes(fit: Fit, alpha: np.ndarray, inside: np.ndarray) -> tuple[HeadMesh, HeadMesh, Eyes]:
     face, loops = face_and_loops()
     measured, pose = fit.motion.measured, fit.pose
     rim = measured[[234, 454, 127, 356], 2].mean() - 0.16
     shape = HullShape(rim=float(rim), chin=(float(measured[152, 1]), float(measured[152, 2])), front=float(measured[10, 2] - rim + 0.08))
     oval = Oval.of(loops["oval"], fit.xy, fit.distance)
     hull, fringe = build_hull(alpha, inside, oval, pose, shape)
-    parts = [face_surface(face.triangles.numpy(), measured, pose, 0), hull]
-    parts += [sheet(measured[loops[eye]], pose, LAYER_EYES, 0.025, (0.05, 0.04, 0.03)) for eye in ("left_eye", "right_eye")]
-    parts += mouth(measured, loops["mouth"], pose)
-    return HeadMesh.cat(parts), fringe
+    balls = [sheet(measured[loops[eye]], pose, LAYER_EYES, 0.025, (0.05, 0.04, 0.03)) for eye in ("right_eye", "left_eye")]
+    parts = [*balls, face_surface(face.triangles.numpy(), measured, pose, LAYER_FRONT), hull, *mouth(measured, loops["mouth"], pose)]
+    return HeadMesh.cat(parts), fringe, _eyes(fit, loops, len(balls[0].vertices))
+
+
+def _eyes(fit: Fit, loops: dict[str, np.ndarray], count: int) -> Eyes:
+    """How the eyes turn, whose sheets of ``count`` vertices come first in the mesh."""
+    lids = np.stack([fit.motion.measured[loops[eye]] for eye in ("right_eye", "left_eye")])
+    distance = np.array([fit.distance[loops[eye]].mean() for eye in ("right_eye", "left_eye")])
+    looking = fit.looking
+    return Eyes.of(lids, fit.pose.remove(unproject(looking.xy, distance)), looking.radius * distance / FIT_FOCAL, 0, count)
 
 
 def mouth(measured: np.ndarray, loop: np.ndarray, pose: Pose) -> list[HeadMesh]:
-    """Cavity, teeth of the photograph where it shows some, made teeth otherwise."""
+    """Cavity, tongue, teeth of the photograph where it shows some, made teeth otherwise."""
     parts = [cavity(loop, measured)]
     opening = measured[13, 1] - measured[14, 1]
     width = np.linalg.norm(measured[78] - measured[308])
@@ -184,6 +200,7 @@ def mouth(measured: np.ndarray, loop: np.ndarray, pose: Pose) -> list[HeadMesh]:
     else:
         parts.append(teeth_strip(upper - back, 0.42 * max(width, 0.45), 0.12, -0.06, (0.01, 0.24), None))
     parts.append(teeth_strip(lower - back * 1.5, 0.38 * max(width, 0.45), 0.03, -0.12, (0.26, 0.49), (14, 1.0)))
+    parts.append(tongue(lower - [0, 0.0, 0.13], 0.36 * max(width, 0.45), (14, 0.9)))
     return parts
 
 
@@ -197,8 +214,9 @@ def _textures(image: np.ndarray, fit: Fit, labels: np.ndarray, alpha: np.ndarray
     front_classes = _nearest(labels, head & (alpha > 0.5))
     unit = side / (1 + 2 * PAD) * FIT_FOCAL / fit.distance.mean()
 
-    eyes = polygon_mask(xy[loops["left_eye"]], side) | polygon_mask(xy[loops["right_eye"]], side)
-    eye_texture = continue_colours(image, eyes, 1.5)
+    right, left = (polygon_mask(xy[loops[eye]], side) for eye in ("right_eye", "left_eye"))
+    looking = Irises(to_canvas(fit.looking.xy), fit.looking.radius / (1 + 2 * PAD))
+    eye_texture = add_complete_eyes(continue_colours(image, left | right, 1.5), image, (right, left), looking)
     gap = polygon_mask(xy[loops["mouth"]], side)
     teeth_texture = continue_colours(image, gap if gap.sum() > 20 else inside, 1.5)
     outside = sure & ~binary_dilation(inside, iterations=int(0.06 * unit))

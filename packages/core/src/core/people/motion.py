@@ -8,6 +8,7 @@ from jaxtyping import Float
 
 from core.camera import rotation_from_euler
 from core.face.coeffs import FaceCoeffs
+from core.people.eyes import MAX_GAZE
 from core.people.person import Person
 
 Named = Literal["neutral", "open", "smile", "pursed", "blink"]
@@ -42,6 +43,23 @@ def sample_pose(base: FaceCoeffs, rng: np.random.Generator) -> tuple[Float[np.nd
     euler[1] = np.clip(euler[1], own - MAX_TURN, own + MAX_TURN)  # a photograph knows nothing of its far side
     shift = np.clip(rng.normal(size=3), -2, 2) * np.array([0.08, 0.06, 0.55])
     return euler.astype(np.float32), turn_about_neck(base, euler, shift)
+
+
+def steady_gaze(person: Person, euler: Float[np.ndarray, "3"], hold: float = 0.5) -> Float[np.ndarray, "2"]:
+    """Eyes that half stay where they look while the head turns: yaw and pitch in the head for ``render``.
+
+    Args:
+        person: whose gaze and pose in the source view are the start.
+        euler: pitch, yaw, roll that the head turns to.
+        hold: 0 the eyes turn with the head, 1 they keep their target.
+    """
+    turned = np.asarray(euler, np.float64)[[1, 0]] - person.coeffs.euler[0].double().numpy()[[1, 0]]
+    return np.clip(person.eyes.rest - hold * turned, -MAX_GAZE, MAX_GAZE).astype(np.float32)
+
+
+def sample_gaze(person: Person, rng: np.random.Generator) -> Float[np.ndarray, "2"]:
+    """A random gaze: mostly near that of the source view, wider sideways than up and down."""
+    return np.clip(person.eyes.rest + rng.normal(size=2) * np.radians([9.0, 5.0]), -MAX_GAZE, MAX_GAZE).astype(np.float32)
 
 
 def _edit(person: Person, code: Code, lids: float = 0.0, lips: float = 0.0) -> Code:

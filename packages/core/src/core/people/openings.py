@@ -153,8 +153,36 @@ def teeth_strip(
     return HeadMesh(points, anchors, weights, np.concatenate(uvw), triangles, np.full(len(triangles), LAYER_MADE, np.uint8))
 
 
+def tongue(tip: Float[np.ndarray, "3"], half_width: float, follow: tuple[int, float]) -> HeadMesh:
+    """The front of a tongue at rest behind the lower teeth; wears the columns left of the cavity's.
+
+    Args:
+        tip: canonical.
+        half_width: 3DMM units.
+        follow: model vertex that it moves with, and how much.
+    """
+    across, along = np.meshgrid(np.linspace(-1, 1, 13), np.linspace(0, 1, 9))
+    narrow = np.sqrt(np.clip(1 - (1 - np.clip(along / 0.55, 0, 1)) ** 2 * 0.75, 0, 1))
+    x = half_width * across * narrow
+    y = (0.03 + 0.12 * along) * np.sin(np.clip(along / 0.4, 0, 1) * np.pi / 2) * (1 - 0.4 * across**2)
+    y -= 0.02 * np.exp(-((across / 0.18) ** 2)) * along
+    points = np.stack([tip[0] + x, tip[1] + y, tip[2] - 0.14 * along], -1).reshape(-1, 3)
+    uvw = np.stack([0.05 + 0.85 * (across + 1) / 2, 0.55 + 0.4 * along, np.ones_like(along)], -1).reshape(-1, 3)
+    a = (np.arange(8)[:, None] * 13 + np.arange(12)).reshape(-1)
+    triangles = np.concatenate([np.stack([a, a + 1, a + 13], 1), np.stack([a + 1, a + 14, a + 13], 1)])
+    anchors, weights = np.full((len(points), 3), follow[0]), np.zeros((len(points), 3))
+    weights[:, 0] = follow[1]
+    return HeadMesh(points, anchors, weights, uvw, triangles, np.full(len(triangles), LAYER_MADE, np.uint8))
+
+
+def mouth_light(vertices: Float[np.ndarray, "v 3"]) -> float:
+    """Brightness of what is made up behind the lips: less light falls in through a smaller opening."""
+    opening = float(vertices[13, 1] - vertices[14, 1]) / max(float(np.linalg.norm(vertices[78] - vertices[308])), 0.1)
+    return 0.62 + 0.38 * min(max(opening / 0.45, 0.0), 1.0)
+
+
 def made_texture(side: int, enamel: Float[np.ndarray, "3"]) -> UInt8[np.ndarray, "s s 3"]:
-    """Upper teeth (v 0..0.25), lower teeth (0.25..0.5) and the cavity's colours from lips to throat (0.5..1)."""
+    """Upper teeth (v 0..0.25), lower teeth (0.25..0.5), below them the tongue and right of it the cavity from lips to throat."""
     return np.clip(_made_reflectance(side) * enamel.astype(np.float32), 0, 255).astype(np.uint8)
 
 
@@ -168,15 +196,21 @@ def _made_reflectance(side: int) -> np.ndarray:
     tooth = np.clip(np.searchsorted(widths, position, side="right") - 1, 0, 9)
     across = (position - widths[tooth]) / np.diff(widths)[tooth]
     edge = np.minimum(across, 1 - across)
-    shade = (0.72 + 0.28 * np.clip(edge / 0.14, 0, 1) ** 0.7) * (1 - 0.45 * np.abs((u - 0.49) / 0.45) ** 2)
+    shade = (0.72 + 0.28 * np.clip(edge / 0.14, 0, 1) ** 0.7) * (1 - 0.68 * np.clip(np.abs(u - 0.49) / 0.45, 0, 1) ** 1.7)
     for low, upper in ((0.0, True), (0.25, False)):
         inside = (v >= low) & (v < low + 0.25)
         row = np.clip((v - low) / 0.25, 0, 1)
         root = 1 - row if upper else row  # 1 at the gum
         gum = np.clip((root - 0.72 - 0.1 * (edge < 0.12)) / 0.08, 0, 1)[..., None]
         tone = (0.94 if upper else 0.8) * (1 - gum) + gum * np.array([0.62, 0.3, 0.3])
-        image[inside] = (tone * shade[..., None])[inside]
+        lip = 1 - 0.3 * root[..., None] ** 2  # under the lip; the jaw shades all lower teeth
+        image[inside] = (tone * shade[..., None] * lip)[inside]
     deep = np.clip((v - 0.52) / 0.4, 0, 1)[..., None]
     throat = np.array([0.5, 0.22, 0.21]) * (1 - deep) ** 2 + np.array([0.14, 0.05, 0.05]) * (1 - (1 - deep) ** 2)
     image[v >= 0.5] = throat[v >= 0.5]
+    flesh = (v >= 0.5) & (u < 0.94)
+    across, along = np.clip(np.abs((u - 0.475) / 0.425), 0, 1), np.clip((v - 0.55) / 0.4, 0, 1)
+    rough = gaussian_filter(np.random.default_rng(0).normal(size=u.shape), 1.2) * 0.06
+    soft = (0.95 - 0.75 * along**0.8) * (1 - 0.45 * across**3) * (1 - 0.15 * np.exp(-((across / 0.09) ** 2))) * (1 + rough)
+    image[flesh] = (np.array([0.74, 0.39, 0.38]) * soft[..., None])[flesh]
     return image

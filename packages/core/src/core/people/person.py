@@ -9,7 +9,9 @@ from jaxtyping import Float, UInt8
 
 from core.camera import FIT_FOCAL, Camera
 from core.face.coeffs import FaceCoeffs
-from core.people.geometry import LAYER_BACK, HeadMesh, Pose, project
+from core.people.eyes import Eyes
+from core.people.geometry import LAYER_BACK, LAYER_MADE, HeadMesh, Pose, project
+from core.people.openings import mouth_light
 from core.people.surface import FaceMotion
 
 
@@ -46,6 +48,7 @@ class Person:
         torso: flat layer.
         torso_input: torso over black as ``core.data.layers`` inpaints it from the source view: what networks are given.
         background: uint8 RGB.
+        eyes: how they turn.
         photograph: the source view itself, where there is one.
     """
 
@@ -60,6 +63,7 @@ class Person:
     torso: Torso
     torso_input: UInt8[np.ndarray, "s s 3"]
     background: UInt8[np.ndarray, "s s 3"]
+    eyes: Eyes
     photograph: UInt8[np.ndarray, "s s 3"] | None = field(default=None, repr=False)
 
     @cached_property
@@ -97,6 +101,7 @@ class PersonFrame:
         coeffs: identity, expression, pose (batch of one).
         camera: the same pose as a camera label with ``FIT_FOCAL``.
         keypoints: 68 projected key points, x and y in [-1, 1], y down, z = 0.
+        gaze: yaw and pitch of the eyes in the head, radians, signs as in ``coeffs.euler``.
     """
 
     image: UInt8[np.ndarray, "s s 3"]
@@ -109,6 +114,7 @@ class PersonFrame:
     coeffs: FaceCoeffs
     camera: Camera
     keypoints: Float[np.ndarray, "68 3"]
+    gaze: Float[np.ndarray, "2"]
 
     @property
     def background_alpha(self) -> Float[np.ndarray, "s s"]:
@@ -127,12 +133,15 @@ def _window(rows: Float[np.ndarray, "v 6"], size: int, step: int) -> tuple[int, 
 Samples = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
-def _draw_head(person: Person, motion: np.ndarray, pose: Pose, size: int, step: int) -> tuple[Samples, Samples, tuple[int, int, int, int]]:
+def _draw_head(
+    person: Person, motion: np.ndarray, pose: Pose, gaze: np.ndarray | None, size: int, step: int
+) -> tuple[Samples, Samples, tuple[int, int, int, int]]:
     """Samples of the opaque and the soft mesh (``core.people.shading.compose``) and the window that they fill."""
     from core.people.drawing import draw, place
 
     rotation, trans = np.ascontiguousarray(pose.rotation), np.ascontiguousarray(pose.trans)
-    meshes, placed = (person.solid, person.fringe), []
+    solid = person.solid if gaze is None else replace(person.solid, uvw=person.eyes.turn(person.solid, person.source_pose, gaze))
+    meshes, placed = (solid, person.fringe), []
     for mesh in meshes:
         placed.append(np.empty((len(mesh.vertices), 6), np.float32))
         arrays = mesh.vertices, mesh.uvw, mesh.anchors, mesh.weights
@@ -163,6 +172,7 @@ def render(
     trans: Float[np.ndarray, "3"],
     size: int = 512,
     step: int = 2,
+    gaze: Float[np.ndarray, "2"] | None = None,
 ) -> PersonFrame:
     """Show a person.
 
@@ -173,17 +183,20 @@ def render(
         trans: 3DMM units; z is the offset from the camera distance of 10.
         size: image side.
         step: samples per pixel side.
+        gaze: yaw and pitch of the eyes in the head, radians (up to about 30 degrees); None keeps that of the source view.
     """
     from core.people.shading import compose, shade, wear
 
     pose = Pose.from_euler(euler, trans)
-    solid, fringe, window = _draw_head(person, person.motion(exp), pose, size, step)
+    motion = person.motion(exp)
+    solid, fringe, window = _draw_head(person, motion, pose, gaze, size, step)
     top, left, height, width = window
     head, worn = np.zeros((height, width, 4), np.float32), np.zeros((size, size, 4), np.float32)
     masks = tuple(np.zeros((size, size), np.float32) for _ in range(3))
     labels, torso_labels = np.zeros((size, size), np.uint8), np.empty((size, size), np.uint8)
     view = slice(top, top + height), slice(left, left + width)
     gain = np.ones(len(person.textures), np.float32)
+    gain[LAYER_MADE] = mouth_light(person.motion.measured + motion)
     shade(solid, fringe, step, (person.textures, person.classes, gain), head, masks[2][view], labels[view])
     wear((person.torso.image, person.torso.alpha, person.torso.classes), _torso_map(person, pose, size), worn, torso_labels)
     pictures = tuple(np.empty((size, size, 3), np.uint8) for _ in range(3))
@@ -201,6 +214,7 @@ def render(
         coeffs=replace(person.coeffs, exp=code, euler=angles, trans=shift),
         camera=Camera.from_pose(angles, shift, FIT_FOCAL),
         keypoints=np.concatenate([keypoints, np.zeros((68, 1))], 1).astype(np.float32),
+        gaze=(person.eyes.rest if gaze is None else np.asarray(gaze)).astype(np.float32),
     )
 
 
