@@ -270,3 +270,23 @@ def test_real_cameras_are_mixed_in(save):
     assert 0.35 < real.float().mean() < 0.65
     assert set(drawn[real, 3].tolist()) == {10.0, 20.0, 30.0}
     assert torch.unique(drawn[:, 16]).tolist() == [pytest.approx(4.2647, abs=1e-4)]
+
+
+def test_data_module_asks_the_teacher(save, tmp_path, monkeypatch):
+    from recon.data import HELD_BACK, ReconDataModule
+
+    options = TeacherOptions(pickle=str(save(network())), heads=40)
+    monkeypatch.setattr("recon.teacher.read_eg3d", lambda *arguments: read_eg3d(*arguments, raw_size=RAW))
+    data = ReconDataModule(str(tmp_path / "no store"), size=2 * RAW, batch_size=2, num_workers=3, views=2, teacher=options)
+    data.prepare_data()
+    data.setup("fit")
+    numbers = next(iter(data.val_dataloader()))
+    assert numbers.tolist() == [40, 41]
+    assert len(data.val_dataloader().dataset) == HELD_BACK
+    batch = data.on_after_batch_transfer(next(iter(data.train_dataloader())), 0)
+    assert batch.person.max() < 40
+    assert [view.head.shape for view in (batch.source, *batch.targets)] == [(2, 3, 2 * RAW, 2 * RAW)] * 3
+    assert [view.head_mask.shape for view in batch.targets] == [(2, 1, 2 * RAW, 2 * RAW)] * 2
+    absent = ReconDataModule(str(tmp_path), teacher=TeacherOptions(pickle=str(tmp_path / "absent.pkl")))
+    with pytest.raises(PortraitError, match="ffhqrebalanced512-128"):
+        absent.setup("fit")

@@ -9,6 +9,7 @@ from typing import Any
 _LAZY = {
     "EG3DConfig": "recon.eg3d",
     "EG3DGenerator": "recon.eg3d",
+    "EG3DTeacher": "recon.teacher",
     "HeadRenderer": "recon.renderer",
     "HeadRendererConfig": "recon.config",
     "HeadRendering": "recon.renderer",
@@ -21,6 +22,7 @@ __all__ = [
     "I2P",
     "EG3DConfig",
     "EG3DGenerator",
+    "EG3DTeacher",
     "HeadRenderer",
     "HeadRendererConfig",
     "HeadRendering",

@@ -50,7 +50,8 @@ def read_eg3d(
         path: ``.pkl`` of an EG3D training.
         plane_axes: ``eg3d`` as all published weights; ``xyz`` for weights trained with the corrected third plane.
         sr_w: ``latent`` for weights trained by the published code, ``ones`` for those trained with a constant style.
-        rays: sample between the distances that the file names (2.25 to 3.3), or, for other camera distances, where rays meet the box.
+        rays: ``file`` samples between the distances that the file names (2.25 to 3.3); ``box``, for other camera distances, where
+            rays meet the box, and nothing where they miss it.
         raw_size: side of the raw rendering, a quarter of the image's.
 
     Raises:
@@ -106,7 +107,7 @@ def _config(network: ForeignObject, tensors: dict[str, Tensor], plane_axes: Plan
         plane_axes=plane_axes,
         box=float(options["box_warp"]),
         ray_range=None if rays == "box" or start == "auto" else (float(start), float(end)),
-        misses="eg3d",
+        misses="empty" if rays == "box" else "eg3d",
     )
     return EG3DConfig(
         tensors["backbone.mapping.fc0.weight"].shape[1] - len(tensors["backbone.mapping.embed.bias"]),

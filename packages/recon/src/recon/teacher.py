@@ -77,7 +77,12 @@ class EG3DTeacher(nn.Module):
     """
 
     def __init__(
-        self, generator: EG3DGenerator, options: TeacherOptions, seed: int = 0, poses: Float[Tensor, "n 25"] | None = None
+        self,
+        generator: EG3DGenerator,
+        options: TeacherOptions,
+        seed: int = 0,
+        poses: Float[Tensor, "n 25"] | None = None,
+        size: int | None = None,
     ) -> None:
         """Options.
 
@@ -86,14 +91,21 @@ class EG3DTeacher(nn.Module):
             options: truncation and cameras.
             seed: of heads and cameras, together with a head's number.
             poses: labels of real cameras; their intrinsics are replaced by the generator's.
+            size: side of the pictures; None is the generator's.
         """
         super().__init__()
         self.generator = generator.eval().requires_grad_(False)
         self.options, self.seed, self.poses = options, seed, poses
+        self.size = size or generator.config.renderer.image_size
 
     @classmethod
     def from_pickle(
-        cls, path: str | Path, options: TeacherOptions | None = None, seed: int = 0, poses: Float[Tensor, "n 25"] | None = None
+        cls,
+        path: str | Path,
+        options: TeacherOptions | None = None,
+        seed: int = 0,
+        poses: Float[Tensor, "n 25"] | None = None,
+        size: int | None = None,
     ) -> "EG3DTeacher":
         """Read NVIDIA's weights, executing nothing of the file; see ``recon.eg3d_pickle.read_eg3d``.
 
@@ -101,7 +113,7 @@ class EG3DTeacher(nn.Module):
             PortraitError: ``E_WEIGHTS`` when the file is absent (the message says where to get it) or is not EG3D's.
         """
         options = options or TeacherOptions()
-        return cls(read_eg3d(path, options.plane_axes, options.sr_w, options.rays), options, seed, poses)
+        return cls(read_eg3d(path, options.plane_axes, options.sr_w, options.rays), options, seed, poses, size)
 
     @torch.no_grad()
     def views(self, numbers: Int[Tensor, " b"], count: int) -> ViewBatch:
@@ -135,4 +147,6 @@ class EG3DTeacher(nn.Module):
     def _view(self, planes: Float[Tensor, "b 3 c p p"], w: Float[Tensor, "b w"], camera: Camera) -> HeadView:
         rendering = self.generator.render(planes, w, camera)
         image = rendering.image.clamp(-1, 1)
+        if image.shape[-1] != self.size:
+            image = F.interpolate(image, (self.size, self.size), mode="bilinear", antialias=True)
         return HeadView(image, F.interpolate(rendering.weights, image.shape[2:], mode="bilinear"), camera)
