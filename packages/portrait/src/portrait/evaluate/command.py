@@ -54,7 +54,7 @@ def add_evaluate(commands: Any) -> argparse.ArgumentParser:
 
 
 def run_evaluate(options: argparse.Namespace) -> int:
-    """Do what the command line says and print the table."""
+    """Do what the command line says, print the table and return the exit status."""
     try:
         import torchmetrics  # noqa: F401 - found out before anything is read
     except ImportError as error:
@@ -69,7 +69,11 @@ def run_evaluate(options: argparse.Namespace) -> int:
     device = choose_device(options.device)
     asked = Evaluation(options.protocol, options.data.expanduser(), options.out.expanduser(), options.seed, options.frames, options.limit)
     tools = Tools(FaceModel.embedded(), load_backbones(options.metric_weights, device), device)
-    table = evaluate(asked, _system(options), tools, _progress)
+    try:
+        table = evaluate(asked, _system(options), tools, _progress)
+    except KeyboardInterrupt:
+        print("E_INTERRUPTED: stopped; finished clips are kept. Start the same command again to go on", file=sys.stderr)
+        return 130
     for line in (*tools.backbones.absent, *text_table(options.protocol, table), str(asked.out / "index.html")):
         print(line)
     return 0

@@ -84,8 +84,9 @@ def trace(frames: Frames, tools: Tools, target: Frames | None = None) -> Trace:
     all_points, embeddings, features = [], [], []
     for pictures, points, wanted in _chunks(frames, target):
         image = to_tensor(pictures, tools.device)
+        aim = to_tensor(wanted, tools.device) if wanted else image
         for meter in meters.values():
-            meter.update(image, to_tensor(wanted, tools.device))
+            meter.update(image, aim)
         for meter in edges.values():
             meter.update(image, points)
         window = image if before is None else torch.cat([before, image])
