@@ -144,8 +144,9 @@ class HTBSR(nn.Module, Pretrained):
         return sorted(set(own) - set(fitting))
 
     def fold(self) -> "HTBSR":
-        """Store the constant modulated weights for inference (exact); ``train()`` takes it back."""
+        """Multiply out what does not depend on the input, for inference (equal up to rounding); ``train()`` takes it back."""
         self.superres.fold()
+        self.torso.fold()
         if self.config.fuse == "v2":
             self.head_torso_block.fold()
         return self

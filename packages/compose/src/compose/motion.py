@@ -138,13 +138,14 @@ class DenseMotion(nn.Module):
         if self.head is not None:
             context = repeat(self.head(head), "b c h w -> b c d h w", d=depth)
             x = self.join(torch.cat([x, context], 1))
-        mask = self.mask(x).softmax(1)
+        mask, occlusion, torso_occlusion = self._heads(x)
+        deformation = torch.einsum("bkdhw,bkdhwc->bdhwc", mask.softmax(1), motions)
+        return Motion(deformation, occlusion.sigmoid(), torso_occlusion.sigmoid())
+
+    def _heads(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Logits of the mask and of the two occlusion maps."""
         flat = rearrange(x, "b c d h w -> b (c d) h w")
-        return Motion(
-            torch.einsum("bkdhw,bkdhwc->bdhwc", mask, motions),
-            self.occlusion(flat).sigmoid(),
-            self.torso_occlusion(flat).sigmoid(),
-        )
+        return self.mask(x), self.occlusion(flat), self.torso_occlusion(flat)
 
     def _evidence(self, compressed: Tensor, source: Tensor, driving: Tensor, grid: Tensor, motions: Tensor) -> Tensor:
         """Heat-map differences and the source moved by each key point, (b, (k+1) * 5, d, h, w)."""

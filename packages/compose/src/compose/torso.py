@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from compose.appearance import AppearanceEncoder
 from compose.config import HTBSRConfig
+from compose.folding import folded
 from compose.generator import TorsoDecoder, TorsoMask
 from compose.motion import DenseMotion, scale_gradient
 from compose.warping import bleed, planar_motion, resize, soften, warp_image
@@ -100,6 +101,7 @@ class TorsoBranch(nn.Module):
         )
         self.decoder = TorsoDecoder(volume[0] * volume[1], config.decoder_channels, config.decoder_blocks)
         self.mask = TorsoMask(config.decoder_channels[-1], config.mask_channels)
+        self.plain: tuple[nn.Module, nn.Module, nn.Module] | None = None
         if config.warp_skip:
             self._start_from_warp()
 
@@ -109,6 +111,17 @@ class TorsoBranch(nn.Module):
         for last in (self.decoder.to_rgb, self.mask.body[-1]):
             nn.init.normal_(last.weight, std=1e-4)
             nn.init.zeros_(last.bias)
+
+    def fold(self) -> "TorsoBranch":
+        """Run plain copies of the networks from now on, for inference (equal up to rounding); ``train()`` takes it back."""
+        self.plain = (folded(self.motion, self.config.volume_depth), folded(self.decoder), folded(self.mask))
+        return self
+
+    def train(self, mode: bool = True) -> "TorsoBranch":
+        """Training needs the networks themselves."""
+        if mode:
+            self.plain = None
+        return super().train(mode)
 
     def prepare(
         self,
@@ -143,12 +156,13 @@ class TorsoBranch(nn.Module):
         head: Float[Tensor, "b 4 s s"] | None = None,
     ) -> Torso:
         """Move the torso from ``source`` to ``driving`` key points; ``head`` is the rendered head that version 2 looks at."""
-        motion = self.motion(features.compressed, source, driving, head)
+        move, decode, cover = self.plain or (self.motion, self.decoder, self.mask)
+        motion = move(features.compressed, source, driving, head)
         factor = self.config.motion_gradient
         deformation = scale_gradient(motion.deformation, factor)
         warped = F.grid_sample(features.volume, deformation, padding_mode="border", align_corners=True)
-        hidden, rgb = self.decoder(warped)
-        logits = self.mask(hidden, scale_gradient(motion.torso_occlusion, factor))
+        hidden, rgb = decode(warped)
+        logits = cover(hidden, scale_gradient(motion.torso_occlusion, factor))
         occlusion = scale_gradient(motion.occlusion, factor)
         if not self.config.warp_skip:
             return Torso(hidden, rgb, logits.sigmoid(), occlusion, deformation)
