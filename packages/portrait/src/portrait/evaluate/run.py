@@ -16,7 +16,7 @@ from portrait.evaluate.results import DRIVER, ClipResult, SystemFolder, summaris
 from portrait.evaluate.scoring import score
 from portrait.evaluate.side import write_side
 from portrait.evaluate.systems import System
-from portrait.evaluate.tables import Table, write_csv, write_latex, write_table_json
+from portrait.evaluate.tables import Table, cell_text, shown_columns, write_csv, write_latex, write_table_json
 from portrait.evaluate.trace import Tools
 from portrait.stream import Progress, silently
 
@@ -157,8 +157,6 @@ def write_report(asked: Evaluation, names: list[str], absent: tuple[str, ...]) -
 
 def text_table(protocol: str, table: Table) -> Iterator[str]:
     """Lines for the terminal: one per system and measure."""
-    from portrait.evaluate.tables import cell_text, shown_columns
-
     shown = shown_columns(protocol, table)
     for system, row in table.items():
         yield system
