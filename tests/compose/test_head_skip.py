@@ -37,7 +37,8 @@ def inputs(config: HTBSRConfig = CONFIG, seen: float = 1.0) -> tuple[dict, dict]
     weights = nn.functional.adaptive_avg_pool2d(mask, raw)
     feature = torch.rand(1, config.feature_channels, raw, raw, generator=generator) * 2 - 1
     keypoints = torch.zeros(1, 68, 3)
-    view = LookBack(place, torch.full_like(weights, seen), torch.ones(1, 1, 2 * raw, 2 * raw))
+    whole = torch.ones(1, 1, 2 * raw, 2 * raw)
+    view = LookBack(place, seen * whole, whole)
     return given, {"feature": feature, "weights": weights, "kp_src": keypoints, "kp_drv": keypoints, "view": view}
 
 

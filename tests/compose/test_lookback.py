@@ -99,4 +99,20 @@ def test_beyond_the_planes_the_photograph_is_believed():
     """The same two far turned views as above, but with planes that describe nothing."""
     photo, drive = coeffs(1, -0.5), coeffs(1, 0.5)
     source, frame = (head_surface(FACE, nothing(), 0 * DEEP, c, photo.exp) for c in (photo, drive))
-    assert look_back(frame, camera(drive), source, camera(photo)).seen.min() == 1
+    seen = look_back(frame, camera(drive), source, camera(photo)).seen
+    assert seen[frame.holes == 0].min() == 1
+
+
+def test_the_inside_of_a_mouth_that_was_shut_is_not_seen():
+    photo, drive = coeffs(1), coeffs(1)
+    jaw = FACE.exp_basis[13, 1] - FACE.exp_basis[14, 1]
+    shut, wide = (FaceCoeffs(photo.id, amount * jaw[None] / jaw.square().sum(), photo.euler, photo.trans) for amount in (-0.02, 0.25))
+    surfaces = {}
+    for name, c, source in (("shut", shut, shut), ("wide", wide, wide), ("opened", wide, shut)):
+        surfaces[name] = head_surface(FACE, nothing(), DEEP, c, source.exp)
+    lips = mesh_pixels(wide)[[13, 14]].mean(0) * 2 - 1
+    opened = look_back(surfaces["opened"], camera(drive), surfaces["shut"], camera(photo)).seen
+    same = look_back(surfaces["wide"], camera(drive), surfaces["wide"], camera(photo)).seen
+    inside = [F.grid_sample(seen, lips.view(1, 1, 1, 2), align_corners=False).item() for seen in (opened, same)]
+    assert inside[0] < 0.3
+    assert inside[1] > 0.95

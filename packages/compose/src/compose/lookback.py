@@ -24,7 +24,7 @@ from compose.warping import bleed, close, resize, smooth
 
 SOLID = 0.5
 """Opacity from which on the depth of a pixel is trusted; elsewhere it is continued from trusted pixels."""
-HOLES = 6
+HOLES = 9
 """Half the width, in pixels of 128, of openings of the mesh that are bridged: mouth and eyes."""
 FADE = 3
 """Width, in pixels of 128, over which the face mesh gives way to the rendered depth."""
@@ -42,12 +42,14 @@ class HeadSurface:
         distance: from the camera centre along the pixel's ray, world units; defined everywhere.
         known: 1 where the planes tell whether there is a head and how far, 0 where they do not, as for big hair.
         skin: 1 where the face mesh is seen, 0 around it and in its eyes and mouth; twice as fine as the rest, for lips and lids.
+        holes: 1 in eyes and mouth of the mesh; as fine.
         shift: world vector from the point to where the same skin is with the other expression; fades out around the face.
     """
 
     distance: Float[Tensor, "b 1 r r"]
     known: Float[Tensor, "b 1 r r"]
     skin: Float[Tensor, "b 1 f f"]
+    holes: Float[Tensor, "b 1 f f"]
     shift: Float[Tensor, "b 3 r r"]
 
 
@@ -58,12 +60,13 @@ class LookBack:
     Attributes:
         place: where the photograph shows the same point, (x, y) in [-1, 1], y down.
         seen: 1 where the photograph shows that very point, 0 where it shows another. Also 1 where the planes do not reach, in the frame or
-            in the photograph, as for big hair: nothing is known to be in front.
-        skin: 1 where the face mesh is seen in the frame; twice as fine as the rest.
+            in the photograph, as for big hair: nothing is known to be in front. 0 inside a mouth or eye that is shut in the photograph.
+            Twice as fine as ``place``.
+        skin: 1 where the face mesh is seen in the frame; as fine.
     """
 
     place: Float[Tensor, "b r r 2"]
-    seen: Float[Tensor, "b 1 r r"]
+    seen: Float[Tensor, "b 1 f f"]
     skin: Float[Tensor, "b 1 f f"]
 
 
@@ -106,7 +109,8 @@ def head_surface(
     fade = max(1, round(FADE * unit))
     trust = smooth(erode(face_area, fade), fade)
     share = smooth(face_area, 2 * fade)
-    return HeadSurface(volume.lerp(mesh[:, :1], trust), known, fine_skin, mesh[:, 1:] * share)
+    holes = finer_map(face_area) * (1 - fine_skin)
+    return HeadSurface(volume.lerp(mesh[:, :1], trust), known, fine_skin, holes, mesh[:, 1:] * share)
 
 
 @torch.no_grad()
@@ -127,4 +131,12 @@ def look_back(frame: HeadSurface, camera: Camera, source: HeadSurface, source_ca
     there = F.grid_sample(torch.cat([source.distance, source.known], 1), place, padding_mode="border", align_corners=False)
     error = rearrange(distance, "b (h w) -> b 1 h w", h=size) - there[:, :1]
     another = 1 - torch.exp(-(error / TOLERANCE).square())
-    return LookBack(place, 1 - another * frame.known * there[:, 1:], frame.skin)
+    seen = finer_map(1 - another * frame.known * there[:, 1:])
+    finer_place = finer_map(place.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+    shut = F.grid_sample(source.skin, finer_place, align_corners=False)
+    return LookBack(place, seen * (1 - frame.holes * shut), frame.skin)
+
+
+def finer_map(image: Float[Tensor, "b c r r"]) -> Float[Tensor, "b c f f"]:
+    """Twice the size, bilinear."""
+    return F.interpolate(image, scale_factor=2, mode="bilinear", align_corners=False)
