@@ -4,8 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from core.camera import FIT_FOCAL, Camera
+from core.data.clips import FrameBatch, PairBatch
 from core.face import FaceModel
 from core.face import regions as r
+from core.face.coeffs import FaceCoeffs
 from scipy.io import savemat
 
 ORIGINAL, TRIMMED, FRONT = 600, 560, 470  # 53490, 53215 and 35709 in the real files
@@ -67,3 +71,30 @@ def bfm_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("bfm")
     write_bfm(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def noise_pairs() -> PairBatch:
+    """Two pairs of frames of noise, 64 pixels, with poses, expressions and masks that make sense; not to be changed."""
+    generator = torch.Generator().manual_seed(0)
+
+    def noise(*shape: int) -> torch.Tensor:
+        return torch.rand(*shape, generator=generator) * 2 - 1
+
+    def frame() -> FrameBatch:
+        mask = torch.zeros(2, 1, 64, 64)
+        mask[..., 12:44, 18:46] = 1
+        image, classes = noise(2, 3, 64, 64), torch.full((64, 64), 4)
+        classes[:44] = 0
+        classes[12:44, 18:46] = 3
+        exp, euler = 0.5 * noise(2, 64), 0.1 * noise(2, 3)
+        coeffs = FaceCoeffs(torch.zeros(2, 80), exp, euler, torch.zeros(2, 3))
+        camera = Camera.from_pose(euler, torch.zeros(2, 3), FIT_FOCAL)
+        segmap = torch.eye(6)[classes].permute(2, 0, 1).expand(2, -1, -1, -1)
+        keypoints = torch.cat([0.4 * noise(2, 68, 2), torch.zeros(2, 68, 1)], 2)
+        head = (image + 1) * mask - 1
+        return FrameBatch(image, head, mask, segmap, coeffs, camera, exp + 0.1 * noise(2, 64), exp + 0.1 * noise(2, 64), keypoints)
+
+    torso = torch.full((2, 3, 64, 64), -1.0)
+    torso[..., 40:, :] = noise(2, 3, 24, 64)
+    return PairBatch(frame(), frame(), noise(2, 3, 64, 64), torso, torch.arange(2))

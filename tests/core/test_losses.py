@@ -5,9 +5,10 @@ import math
 import pytest
 import torch
 from core.losses.adversarial import discriminator_loss, generator_loss, r1_penalty
-from core.losses.laplacian import AutoWeight, laplacian, perturb
+from core.losses.auto_weight import AutoWeight
+from core.losses.laplacian import laplacian, perturb
 from core.losses.reconstruction import gradient_l1, lip_crops, masked_l1
-from core.losses.regularizers import density_total_variation, resize_planes, weights_entropy
+from core.losses.regularizers import density_total_variation, mask_error, resize_planes, weights_entropy
 
 
 def test_adversarial_losses_at_zero_and_far_away():
@@ -64,13 +65,27 @@ class LinearField:
     """Density that grows along x: its variation is the mean of |N(0, distance)|."""
 
     def density(self, planes, points):
+        self.points = points
         return 7.0 * points[..., 0] + planes.mean()
 
 
 def test_density_variation_of_a_linear_field():
     planes = torch.zeros(2, 3, 1, 2, 2)
-    found = density_total_variation(LinearField(), planes, torch.Generator().manual_seed(0), count=20000, distance=0.01).item()
+    field = LinearField()
+    found = density_total_variation(field, planes, 0.76, torch.Generator().manual_seed(0), count=20000, distance=0.01).item()
     assert found == pytest.approx(7 * 0.01 * math.sqrt(2 / math.pi), rel=0.03)
+    points = field.points[:, :20000]
+    assert points.abs().max().item() == pytest.approx(0.38, rel=1e-3)
+    assert points.std().item() == pytest.approx(0.76 / math.sqrt(12), rel=0.01)
+
+
+def test_mask_error_weighs_head_and_rest_alike():
+    mask = torch.zeros(1, 1, 4, 4)
+    mask[..., 0, 0] = 1
+    weights = torch.full_like(mask, 0.25)
+    assert mask_error(weights, mask).item() == pytest.approx(0.75**2 + 0.25**2)
+    assert mask_error(mask, mask).item() == 0
+    assert mask_error(weights, torch.zeros_like(mask)).item() == pytest.approx(0.25**2)
 
 
 def test_entropy_in_bits():
@@ -103,9 +118,22 @@ def test_perturbation_is_small_and_seeded():
     assert first.std().item() == pytest.approx(0.01, rel=0.05)
 
 
-def test_auto_weight_pushes_towards_its_target():
-    weight = AutoWeight(target=0.15, limit=0.05)
-    high = [weight.update(1.5) for _ in range(10)]
-    assert high[0] == pytest.approx(0.011)
-    assert high[-1] == 0.05
-    assert [weight.update(0.015) for _ in range(10)][-1] == 0.0
+def test_auto_weight_follows_its_formula_between_its_limits():
+    weight, expected = AutoWeight(target=0.15, limit=0.05), 0.001
+    for loss in (1.5, 0.7, 20.0, 1e3, 1e3, 1e-4, 0.15, 1e-9):
+        weight.update(torch.tensor(loss))
+        expected = min(max(expected + 0.01 * (math.log10(loss) - math.log10(0.15)), 0.0), 0.05)
+        assert weight.value.item() == pytest.approx(expected, abs=1e-7)
+
+
+def test_auto_weight_survives_a_checkpoint_and_bad_losses():
+    weight = AutoWeight(target=0.15, limit=2.0)
+    weight.update(torch.tensor(1.5))
+    kept = weight.value.item()
+    for bad in (float("nan"), float("inf")):
+        weight.update(torch.tensor(bad))
+    assert weight.value.item() == kept == pytest.approx(0.011)
+    again = AutoWeight(target=0.15, limit=2.0)
+    again.load_state_dict(weight.state_dict())
+    assert again.value.item() == kept
+    assert not list(weight.parameters())

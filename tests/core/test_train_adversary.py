@@ -7,7 +7,7 @@ import torch
 from core.camera import Camera
 from core.hub import Pretrained
 from core.nn.discriminator import DualDiscriminatorConfig
-from core.train.adversary import Adversary, AdversaryOptions, Views
+from core.train.adversary import Adversary, AdversaryOptions, Judged, Views
 from core.train.schedule import Group, Schedule
 from core.train.stage import Outcome, StageModule
 from pytorch_lightning import Callback, Trainer
@@ -43,6 +43,7 @@ class PaintModule(StageModule):
         adversary = Adversary(AdversaryOptions(**{"weight": 1.0, "lr": 1e-2} | options), SMALL)
         super().__init__(Schedule(lr=0.1, betas=(0.0, 0.99), warmup=1), adversary, None, seed=0)
         self.paint = Paint(PaintConfig())
+        self.shares = (1.0,)
 
     def networks(self):
         return {"paint": self.paint}
@@ -54,7 +55,7 @@ class PaintModule(StageModule):
         real = views(2)
         image = self.paint.image.expand(2, -1, -1, -1)
         fake = Views(image, F.avg_pool2d(image, 4), real.camera)
-        return Outcome({"nothing": 0.0 * self.paint.image.sum()}, fake, real)
+        return Outcome({"nothing": 0.0 * self.paint.image.sum()}, tuple(Judged(fake, real, share) for share in self.shares))
 
     def scores(self, batch):
         return {}
@@ -121,6 +122,64 @@ def slopes(judge, real):
         gradients = torch.autograd.grad(judge(one)[k, 0], (image, raw))
         total += sum(float(g.square().sum()) for g in gradients)
     return torch.tensor(0.5 * total / len(image))
+
+
+def test_the_default_penalty_is_that_of_the_paper():
+    """``5 * 16 * 1/2`` times the squared gradient with respect to image and raw together, on steps 0, 16, 32, ... (spec 6.2)."""
+    adversary = Adversary(AdversaryOptions(weight=1.0), SMALL)
+    adversary.discriminator = SlopedJudge()
+    fake, real = views(seed=1), views(seed=2)
+    plain = adversary.discriminator_loss(fake, real, step=15)
+    penalty = adversary.discriminator_loss(fake, real, step=32) - plain
+    squared = 3 * 16 * 16 * 0.1**2 + 3 * 4 * 4 * 0.2**2  # of a judge that is linear in every pixel
+    torch.testing.assert_close(penalty, torch.tensor(5 * 16 * 0.5 * squared))
+
+
+class SlopedJudge(nn.Module):
+    def forward(self, image, raw, camera):
+        return 0.1 * image.flatten(1).sum(1, keepdim=True) + 0.2 * raw.flatten(1).sum(1, keepdim=True)
+
+
+def test_every_judged_view_has_its_share(tmp_path):
+    def adversarial(*shares):
+        torch.manual_seed(0)
+        module = PaintModule(learn_from=9)
+        module.shares = shares
+        trainer, _ = fit(module, tmp_path, 1)
+        return float(trainer.callback_metrics["train/adversarial"])
+
+    assert adversarial(1.0, 0.25) == pytest.approx(adversarial(1.0) * 1.25 / 2, rel=1e-5)
+
+
+@pytest.mark.parametrize(("decays", "factor"), [(True, 0.25), (False, 1.0)])
+def test_discriminator_decays_only_when_asked(tmp_path, decays, factor):
+    module = PaintModule(decays=decays)
+    module.schedule = dataclasses.replace(module.schedule, decay="step", factor=0.5, every=2, floor=0.0)
+    trainer, _ = fit(module, tmp_path, 5)
+    assert trainer.optimizers[1].param_groups[0]["lr"] == pytest.approx(1e-2 * factor)
+
+
+def test_a_bad_batch_moves_neither_side(tmp_path):
+    module = PaintModule()
+    module.shares = (float("nan"),)
+    before = {name: tensor.clone() for name, tensor in module.state_dict().items()}
+    trainer, _ = fit(module, tmp_path, 1)
+    assert torch.equal(module.paint.image, before["paint.image"])
+    assert float(trainer.callback_metrics["train/skipped"]) == 1
+
+    class BadReal(PaintModule):
+        def objective(self, batch):
+            outcome = super().objective(batch)
+            bad = [
+                dataclasses.replace(each, real=dataclasses.replace(each.real, image=each.real.image * float("nan")))
+                for each in outcome.judged
+            ]
+            return dataclasses.replace(outcome, judged=tuple(bad))
+
+    module = BadReal()
+    before = {name: tensor.clone() for name, tensor in module.adversary.state_dict().items()}
+    fit(module, tmp_path, 2)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in module.adversary.state_dict().items())
 
 
 def test_gradients_stay_on_their_side():

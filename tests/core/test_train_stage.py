@@ -1,17 +1,27 @@
 """The optimisation loop that the stages share, on a network of a few numbers."""
 
 import dataclasses
+import errno
+import os
+from itertools import pairwise
+from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
 from core.errors import PortraitError
 from core.hub import Pretrained
-from core.train.callbacks import ExportWeights
+from core.train.callbacks import ExportWeights, export_network
+from core.train.cli import run_stage
+from core.train.order import StepSampler
 from core.train.schedule import Group, Schedule
 from core.train.stage import MAX_BAD_STEPS, Outcome, StageModule, load_network
-from pytorch_lightning import Trainer
+from fsspec.implementations.local import LocalFileOpener
+from pytorch_lightning import Callback, LightningDataModule, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint
+from safetensors import SafetensorError
 from torch import nn
+from torch.utils.data import TensorDataset
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,7 +127,6 @@ def test_resumed_run_equals_an_unbroken_one(tmp_path):
 
 def fit_until(module, tmp_path, callbacks, stop):
     """Interrupt a six-step run after ``stop`` steps."""
-    from pytorch_lightning import Callback
 
     class Stop(Callback):
         def on_train_batch_end(self, trainer, *_):
@@ -131,6 +140,145 @@ def test_endless_nan_is_an_error_not_a_ruin(tmp_path):
     with pytest.raises(PortraitError, match="E_DIVERGED"):
         fit(module, tmp_path, MAX_BAD_STEPS + 5)
     assert all(p.isfinite().all() for p in module.parameters())
+
+
+def test_one_nan_batch_is_skipped_and_counted(tmp_path):
+    class OneBad(NormalisedModule):
+        def objective(self, batch):
+            return super().objective(batch * float("nan") if self.global_step == 1 else batch)
+
+    module, states = OneBad(), []
+    trainer = fit(module, tmp_path, 3, [States(states)])
+    assert trainer.global_step == 3
+    assert float(trainer.callback_metrics["train/skipped"]) == 1
+    assert all(torch.equal(states[1][name], states[0][name]) for name in states[0])  # statistics of batch norm included
+    assert any(not torch.equal(states[2][name], states[1][name]) for name in states[0])
+
+
+class NormalisedModule(LineModule):
+    """With a batch normalisation in front of the line."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.norm = nn.BatchNorm1d(2)
+
+    def objective(self, batch):
+        return super().objective(self.norm(batch))
+
+
+class States(Callback):
+    """Everything a module holds after every step."""
+
+    def __init__(self, states):
+        self.states = states
+
+    def on_train_batch_end(self, trainer, module, *_):
+        self.states.append({name: tensor.clone() for name, tensor in module.state_dict().items()})
+
+
+class SleepyModule(LineModule):
+    """``late``, with a batch normalisation and dropout inside, moves in steps 2 and 3 only."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.late = nn.Sequential(nn.BatchNorm1d(2), nn.Dropout(0.5), nn.Linear(2, 1))
+        self.gradients = []
+
+    def groups(self):
+        return [Group("line", self.line), Group("late", self.late, start=2, stop=4)]
+
+    def objective(self, batch):
+        self.gradients.append(self.late(batch).requires_grad)
+        return super().objective(batch)
+
+
+def test_groups_that_do_not_move_are_frozen_altogether(tmp_path):
+    module, states = SleepyModule(), []
+    start = {name: tensor.clone() for name, tensor in module.state_dict().items()}
+    fit(module, tmp_path, 6, [States(states)], val_check_interval=1)
+    late = [name for name in start if name.startswith("late")]
+    moved = [any(not torch.equal(after[n], before[n]) for n in late) for before, after in pairwise([start, *states])]
+    assert moved == [False, False, True, True, False, False]
+    assert module.gradients == moved  # no graph, so no memory, while asleep
+
+
+def run_at(step, rank=0, ranks=1, limit=1.0):
+    return Mock(spec=Trainer, global_step=step, global_rank=rank, world_size=ranks, limit_train_batches=limit)
+
+
+def order(count, batch_size, run):
+    return list(StepSampler(TensorDataset(torch.zeros(count)), batch_size, 7, run))
+
+
+def test_sampler_goes_on_behind_the_batches_that_are_done():
+    epochs = [order(23, 4, run_at(step)) for step in (0, 5, 10)]  # 5 whole batches an epoch
+    assert all(sorted(epoch) == list(range(23)) for epoch in epochs)
+    assert len({tuple(epoch) for epoch in epochs}) == 3
+    for step in (2, 7, 14):
+        epoch, done = divmod(step, 5)
+        assert order(23, 4, run_at(step)) == epochs[epoch][4 * done :]
+    assert order(23, 4, run_at(4, limit=3)) == epochs[1][4:]
+    assert order(23, 4, run_at(4, limit=0.6)) == epochs[1][4:]
+
+
+def test_sampler_divides_an_epoch_among_ranks():
+    parts = [order(30, 2, run_at(1, rank, 3)) for rank in range(3)]
+    assert {len(part) for part in parts} == {8}  # ten each, the first two are done
+    assert len({index for part in parts for index in part}) == 24
+
+
+def full_disk(*_, **__):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_full_disk_keeps_the_old_checkpoint(tmp_path, monkeypatch):
+    class FillUp(Callback):
+        def on_train_batch_start(self, trainer, *_):
+            if trainer.global_step == 3:
+                monkeypatch.setattr(LocalFileOpener, "write", half_written)
+
+    def half_written(self, data):
+        self.f.write(data[: len(data) // 2])
+        full_disk()
+
+    keep = ModelCheckpoint(tmp_path / "checkpoints", every_n_train_steps=2, save_last=True)
+    with pytest.raises(OSError, match="No space left"):
+        fit(LineModule(), tmp_path, 4, [keep, FillUp()])
+    monkeypatch.undo()
+    kept = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    assert kept == ["epoch=0-step=2.ckpt", "last.ckpt"]
+    resumed = LineModule()
+    assert fit(resumed, tmp_path, 3, [keep], ckpt_path=str(tmp_path / "checkpoints" / "last.ckpt")).global_step == 3
+    assert len(resumed.draws) == 1
+
+
+def test_full_disk_keeps_the_old_weights_folder(tmp_path, monkeypatch):
+    old = Line(LineConfig())
+    export_network(old, tmp_path / "line")
+    monkeypatch.setattr(Line, "save_pretrained", lambda self, folder: (Path(folder).mkdir(), full_disk()))
+    with pytest.raises(OSError, match="No space left"):
+        export_network(Line(LineConfig()), tmp_path / "line")
+    assert [path.name for path in tmp_path.iterdir()] == ["line"]
+    assert torch.equal(Line.from_pretrained(tmp_path / "line").layer.weight, old.layer.weight)
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "full"), SafetensorError("I/O error: No space left on device (os error 28)")])
+def test_full_disk_is_one_line(monkeypatch, error):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr("core.train.cli.StageCLI", fail)
+    with pytest.raises(SystemExit, match=r"^E_WRITE: the disk is full: .*--ckpt_path last"):
+        run_stage(LineModule, LightningDataModule, [])
+
+
+def test_other_errors_are_not_called_a_full_disk(monkeypatch):
+    def fail(*_, **__):
+        raise OSError(errno.EACCES, "no")
+
+    monkeypatch.setattr("core.train.cli.StageCLI", fail)
+    with pytest.raises(PermissionError):
+        run_stage(LineModule, LightningDataModule, [])
 
 
 def test_float16_with_loss_scaling_is_refused():

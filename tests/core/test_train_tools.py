@@ -61,6 +61,12 @@ def test_groups_have_their_time():
     assert [group.active(k) for k in range(5)] == [False, False, True, True, False]
 
 
+def test_group_rates_ramp_up():
+    group = Group("g", nn.Identity(), scale=0.5, start=2, ramp=8)
+    assert [group.factor(k) for k in (0, 1, 2, 4, 8, 9)] == [0, 0, 0.125, 0.25, 0.5, 0.5]
+    assert Group("g", nn.Identity(), scale=0.5).factor(0) == 0.5
+
+
 def test_windows_stay_inside_and_follow_interest():
     interest = torch.zeros(64, 1, 16, 16)
     interest[:32, :, 15, 0] = 1  # a corner

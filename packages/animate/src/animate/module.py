@@ -8,11 +8,10 @@ from core.camera import Window
 from core.data.clips import FrameBatch, PairBatch
 from core.face.model import FaceModel
 from core.hub import Pretrained
-from core.losses.laplacian import laplacian
 from core.losses.perceptual import build_perceptual
 from core.losses.regularizers import density_total_variation
 from core.nn.discriminator import DualDiscriminatorConfig
-from core.train.adversary import Adversary, AdversaryOptions, Views
+from core.train.adversary import Adversary, AdversaryOptions, Judged, Views
 from core.train.data import require_clips
 from core.train.pictures import depth_picture
 from core.train.schedule import Group, Schedule
@@ -30,8 +29,9 @@ from torch.nn import functional as F
 from animate.avatar import HeadAvatar
 from animate.config import MotionAdapterConfig
 from animate.model import MotionAdapter
-from animate.motion import PNCCs, draw_neighbours, draw_pnccs
+from animate.motion import PNCCs, draw_pnccs
 from animate.objective import AnimateWeights, animate_losses, expressive_interest
+from animate.steadiness import Steadiness, SteadinessOptions
 
 
 class AnimateModule(StageModule):
@@ -43,12 +43,14 @@ class AnimateModule(StageModule):
         init_from: str | None = None,
         window: int | None = None,
         weights: AnimateWeights = AnimateWeights(),  # noqa: B008 - frozen
+        steadiness: SteadinessOptions = SteadinessOptions(),  # noqa: B008 - frozen
         schedule: Schedule = Schedule(floor=5e-6),  # noqa: B008 - frozen
         adversary: AdversaryOptions = AdversaryOptions(),  # noqa: B008 - frozen
         vgg: str | None = None,
         finetune: float = 1.0,
         finetune_start: int = 6000,
         finetune_stop: int | None = 70000,
+        finetune_ramp: int = 270000,
         superres_start: int = 30000,
         source_every: int = 16,
         seed: int = 0,
@@ -62,12 +64,14 @@ class AnimateModule(StageModule):
             init_from: weights folder of stage 1 (``i2p``, ``renderer``), or of this stage (also ``adapter``).
             window: train on a random square window of so many raw pixels, drawn towards head, mouth and eyes; None: whole image.
             weights: loss weights.
+            steadiness: temporal term (Eq. 4) and linearity of blinks.
             schedule: learning rate, warm-up, decay.
             adversary: GAN step; off with weight 0.
             vgg: folder with VGG weights for the perceptual terms.
             finetune: factor on the learning rate of I2P; 0 freezes it.
             finetune_start: first step at which I2P and the volume decoder learn.
             finetune_stop: first step at which I2P no longer learns; None: never.
+            finetune_ramp: I2P's learning rate rises linearly from step 0 until this one; 0: it has its full rate at once.
             superres_start: first step at which the super-resolution learns.
             source_every: the source frame is its own target every so many steps (keeps the identity); 0: never.
             seed: of windows and ray jitter.
@@ -87,8 +91,9 @@ class AnimateModule(StageModule):
         self.avatar = HeadAvatar(I2P(I2PConfig.preset(scale)), adapter, HeadRenderer(renderer))
         self.perceptual = build_perceptual(vgg) if weights.perceptual else None
         self.weights = weights
+        self.steadiness = Steadiness(steadiness)
         self.window = window
-        self.finetune, self.finetune_start, self.finetune_stop = finetune, finetune_start, finetune_stop
+        self.finetune, self.finetune_start, self.finetune_stop, self.finetune_ramp = finetune, finetune_start, finetune_stop, finetune_ramp
         self.superres_start = superres_start
         self.source_every = source_every
         self.focus = focus
@@ -115,17 +120,17 @@ class AnimateModule(StageModule):
     def groups(self) -> list[Group]:
         """Adapter from the start; the others when their time comes (spec 9.2)."""
         renderer = self.avatar.renderer
-        tuned = [Group("i2p", self.avatar.i2p, self.finetune, self.finetune_start, self.finetune_stop)] if self.finetune else []
+        i2p = Group("i2p", self.avatar.i2p, self.finetune, self.finetune_start, self.finetune_stop, self.finetune_ramp)
         return [
             Group("adapter", self.avatar.adapter),
-            *tuned,
+            *([i2p] if self.finetune else []),
             Group("volume", renderer.volume, start=self.finetune_start),
             Group("superres", renderer.superres, start=self.superres_start),
         ]
 
     def objective(self, batch: PairBatch) -> Outcome:
-        """Eq. 3, with Eq. 4 and the density term at their intervals."""
-        generator = self.randomness()
+        """Eq. 3, with Eq. 4, the blinks and the density term at their intervals."""
+        generator, pair = self.randomness(), batch
         if self.source_every and self.global_step % self.source_every == 0:
             batch = replace(batch, target=batch.source)
         pnccs = self._pnccs(batch)
@@ -136,13 +141,16 @@ class AnimateModule(StageModule):
         target = HeadTarget.of(batch.target, self._raw_size, window)
         keypoints = batch.target.keypoints if window is None else None
         losses = animate_losses(rendering, target, keypoints, self.weights, self.perceptual)
-        if self._due(self.weights.density, self.weights.density_every):
-            tv = density_total_variation(self.avatar.renderer.volume, planes, generator=generator)
+        if self.weights.density and self.global_step % self.weights.density_every == 0:
+            volume = self.avatar.renderer.volume
+            tv = density_total_variation(volume, planes, volume.config.box, generator)
             losses["density"] = self.weights.density * tv
-        if self._due(self.weights.laplacian, self.weights.laplacian_every):
-            losses["laplacian"] = self.weights.laplacian * self._laplacian(batch, pnccs, diff)
+        if self.steadiness.due(self.global_step):
+            losses |= self.steadiness.losses(self.avatar.adapter, self.face, pair, pnccs, generator, self._mean)
+            self.log_dict({f"train/{name}_weight": value for name, value in self.steadiness.weights().items()})
         camera = batch.target.camera
-        return Outcome(losses, Views(rendering.image, rendering.raw, camera), Views(target.image, target.raw, camera))
+        fake, real = Views(rendering.image, rendering.raw, camera), Views(target.image, target.raw, camera)
+        return Outcome(losses, (Judged(fake, real),))
 
     def scores(self, batch: PairBatch) -> dict[str, Float[Tensor, " b"]]:
         """PSNR of unseen people with unseen expressions, also around the mouth; figures to beat: source copied, no motion."""
@@ -180,8 +188,9 @@ class AnimateModule(StageModule):
     def _raw_size(self) -> int:
         return self.avatar.renderer.config.raw_size
 
-    def _due(self, weight: float, every: int) -> bool:
-        return bool(weight) and self.global_step % every == 0
+    def _mean(self, value: Tensor) -> Tensor:
+        """Mean over all ranks."""
+        return self.trainer.strategy.reduce(value, reduce_op="mean")
 
     def _pnccs(self, batch: PairBatch) -> PNCCs:
         return draw_pnccs(self.face, batch, self.avatar.adapter.config.image_size)
@@ -191,8 +200,3 @@ class AnimateModule(StageModule):
             return None
         mask = F.avg_pool2d(frame.head_mask, frame.head_mask.shape[-1] // self._raw_size)
         return draw_window(expressive_interest(mask, frame.keypoints, self.focus), self.window, generator)
-
-    def _laplacian(self, batch: PairBatch, pnccs: PNCCs, diff: Tensor) -> Tensor:
-        before, after = draw_neighbours(self.face, batch, pnccs.src.shape[-1])
-        adapter = self.avatar.adapter
-        return laplacian(adapter(pnccs.src, before, pnccs.cano), diff, adapter(pnccs.src, after, pnccs.cano))

@@ -1,4 +1,4 @@
-"""Which PNCCs a pair of frames needs: source, target, canonical (Eq. 1, 2) and the target's neighbours in time (Eq. 4)."""
+"""Which PNCCs a pair of frames needs: source, target, canonical (Eq. 1, 2)."""
 
 from dataclasses import dataclass
 
@@ -37,11 +37,3 @@ def draw_pnccs(face: FaceModel, batch: PairBatch, size: int) -> PNCCs:
     identity = batch.source.coeffs.id
     expressions = torch.cat([batch.source.coeffs.exp, batch.target.coeffs.exp, torch.zeros_like(batch.source.coeffs.exp)])
     return PNCCs(*render_pncc(face, identity.repeat(3, 1), expressions, size).chunk(3))
-
-
-@torch.no_grad()
-def draw_neighbours(face: FaceModel, batch: PairBatch, size: int) -> tuple[Float[Tensor, "b 3 p p"], Float[Tensor, "b 3 p p"]]:
-    """PNCCs of the frames just before and just after the target (t-1 and t+1 of Eq. 4)."""
-    expressions = torch.cat([batch.target.exp_before, batch.target.exp_after])
-    before, after = render_pncc(face, batch.source.coeffs.id.repeat(2, 1), expressions, size).chunk(2)
-    return before, after

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 from core.losses.reconstruction import gradient_l1, lip_crops, masked_l1
-from core.losses.regularizers import weights_entropy
+from core.losses.regularizers import mask_error, weights_entropy
 from core.train.windows import box_interest
 from jaxtyping import Float
 from recon.objective import HeadTarget
@@ -33,6 +33,8 @@ class AnimateWeights:
     """VGG distance on that crop."""
     mask: float = 0.1
     """Squared error of the accumulated weight against the head mask."""
+    mask_by_class: bool = True
+    """Average that error over head and rest separately, as published; otherwise over all pixels, soft masks as they are."""
     entropy: float = 0.01
     """Entropy of the accumulated weight."""
     gradient: float = 0.0
@@ -40,11 +42,7 @@ class AnimateWeights:
     density: float = 1.0
     """Total variation of the density, every ``density_every`` steps."""
     density_every: int = 4
-    """Interval of the density term."""
-    laplacian: float = 4.0
-    """Eq. 4, every ``laplacian_every`` steps."""
-    laplacian_every: int = 4
-    """Interval of Eq. 4; the weight is multiplied already."""
+    """Interval of the density term; its weight is multiplied already."""
 
 
 def animate_losses(
@@ -67,7 +65,7 @@ def animate_losses(
     losses = {
         "raw": weights.raw * masked_l1(rendering.raw, target.raw, target.mask, clip_outliers=weights.clip_outliers),
         "image": weights.image * masked_l1(rendering.image, target.image, mask, clip_outliers=weights.clip_outliers),
-        "mask": weights.mask * F.mse_loss(rendering.weights, target.mask),
+        "mask": weights.mask * (mask_error if weights.mask_by_class else F.mse_loss)(rendering.weights, target.mask),
     }
     if weights.entropy:
         losses["entropy"] = weights.entropy * weights_entropy(rendering.weights)

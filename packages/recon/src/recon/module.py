@@ -6,9 +6,9 @@ from pathlib import Path
 import torch
 from core.hub import Pretrained
 from core.losses.perceptual import build_perceptual
-from core.losses.regularizers import density_total_variation
+from core.losses.regularizers import density_total_variation, resize_planes
 from core.nn.discriminator import DualDiscriminatorConfig
-from core.train.adversary import Adversary, AdversaryOptions, Views
+from core.train.adversary import Adversary, AdversaryOptions, Judged, Views
 from core.train.pictures import depth_picture
 from core.train.schedule import Group, Schedule
 from core.train.scores import psnr
@@ -27,8 +27,8 @@ from recon.views import HeadView, ViewBatch
 class ReconModule(StageModule):
     """Trains ``I2P`` and ``HeadRenderer``; ``trainer.max_steps`` counts generator updates.
 
-    The planes of the source are computed once and seen by the cameras of the targets, every ``source_view_every`` steps also by the
-    source's own camera (too much of that makes flat heads).
+    The planes of the source are computed once and seen by the cameras of the targets, now and then also by the source's own camera (too
+    much of that makes flat heads). All views of a step share one update.
     """
 
     def __init__(
@@ -43,6 +43,9 @@ class ReconModule(StageModule):
         decoder_start: int = 2000,
         superres_start: int = 30000,
         source_view_every: int = 5,
+        source_view_half: int = 30000,
+        source_view_always: int = 35000,
+        plane_resize: float = 0.5,
         seed: int = 0,
         input_size: int | None = None,
         raw_size: int | None = None,
@@ -59,7 +62,10 @@ class ReconModule(StageModule):
             vgg: folder with VGG weights for the perceptual term.
             decoder_start: first step at which the volume decoder learns.
             superres_start: first step at which the super-resolution learns.
-            source_view_every: also supervise the source's own view every so many steps; 0: never.
+            source_view_every: also supervise the source's own view every so many steps at first; 0: never.
+            source_view_half: first step from which every other step does.
+            source_view_always: first step from which every step does.
+            plane_resize: planes are resampled to a random side between so much of theirs and theirs (spec 3.3); 1: never.
             seed: of windows and ray jitter.
             input_size: side of I2P's input instead of the preset's; I2P is convolutional, so a cheap first part of the training may
                 run on smaller images and planes.
@@ -81,7 +87,8 @@ class ReconModule(StageModule):
         self.weights = weights
         self.window = window
         self.decoder_start, self.superres_start = decoder_start, superres_start
-        self.source_view_every = source_view_every
+        self.source_view_every, self.source_view_half, self.source_view_always = source_view_every, source_view_half, source_view_always
+        self.plane_resize = plane_resize
 
     def networks(self) -> dict[str, Pretrained]:
         """``i2p`` and ``renderer``."""
@@ -100,23 +107,32 @@ class ReconModule(StageModule):
             Group("superres", self.renderer.superres, start=self.superres_start),
         ]
 
+    def sees_source(self, step: int) -> bool:
+        """Whether the source's own view is supervised at this step: rarely at first, then every other time, then always (spec 9.1)."""
+        if not self.source_view_every:
+            return False
+        every = 1 if step >= self.source_view_always else 2 if step >= self.source_view_half else self.source_view_every
+        return step % every == 0
+
     def objective(self, batch: ViewBatch) -> Outcome:
         """Eq. 7 over the target views and, now and then, the source view."""
         generator = self.randomness()
         planes = self.i2p(batch.source.head, batch.source.camera)
-        views = list(batch.targets)
-        if self.source_view_every and self.global_step % self.source_view_every == 0:
-            views.append(batch.source)
+        seen = planes if self.plane_resize >= 1 else resize_planes(planes, generator, self.plane_resize)
+        views = [(view, self.weights.novel_adversarial) for view in batch.targets]
+        if self.sees_source(self.global_step):
+            views.append((batch.source, 1.0))
         losses: dict[str, Tensor] = {}
-        outcome = None
-        for view in views:
-            terms, fake, real = self._view(planes, view, generator)
+        judged = []
+        for view, share in views:
+            terms, fake, real = self._view(seen, view, generator)
             losses |= {name: losses.get(name, 0.0) + value / len(views) for name, value in terms.items()}
-            outcome = outcome or (fake, real)
+            judged.append(Judged(fake, real, share))
         if self.weights.density and self.global_step % self.weights.density_every == 0:
-            tv = density_total_variation(self.renderer.volume, planes, generator=generator)
+            volume = self.renderer.volume
+            tv = density_total_variation(volume, planes, volume.config.box, generator)
             losses["density"] = self.weights.density * self.weights.density_every * tv
-        return Outcome(losses, *outcome)
+        return Outcome(losses, tuple(judged))
 
     def _view(self, planes: Tensor, view: HeadView, generator: torch.Generator) -> tuple[dict[str, Tensor], Views, Views]:
         raw_size = self.renderer.config.raw_size

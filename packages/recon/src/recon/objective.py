@@ -24,9 +24,11 @@ class ReconWeights:
     perceptual: float = 0.1
     """VGG distance on both; needs VGG weights unless 0."""
     mask: float = 0.1
-    """Squared error of the accumulated weight against the head mask (spec 9.2 has it; stage 1 of the paper has no masks)."""
+    """Squared error of the accumulated weight against the head mask; ours: made people have masks, the paper's teacher has none."""
     gradient: float = 0.0
     """L1 on the differences of neighbouring pixels of the final image; ours, for training without VGG."""
+    novel_adversarial: float = 0.25
+    """Share of ``adversary.weight`` that target views get; the source view gets all of it."""
     density: float = 0.25
     """Total variation of the density."""
     density_every: int = 4

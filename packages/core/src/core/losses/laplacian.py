@@ -1,6 +1,4 @@
-"""Steady motion planes: the Laplacian loss of Eq. 4 and the perturbation loss that the released code prefers (spec 9.2)."""
-
-import math
+"""Steady motion planes: the Laplacian loss of Eq. 4 and the perturbation that the released code prefers (spec 9.2)."""
 
 import torch
 from jaxtyping import Float
@@ -34,22 +32,3 @@ def perturb(codes: Float[Tensor, "b d"], generator: torch.Generator | None = Non
     """
     device = codes.device if generator is None else generator.device
     return codes + scale * torch.randn(codes.shape, generator=generator, device=device).to(codes)
-
-
-class AutoWeight:
-    """A loss weight that steers its loss towards a target: ``weight += 0.01 (log10 loss - log10 target)``, clamped (spec 9.2).
-
-    Args:
-        target: wanted value of the unweighted loss.
-        limit: largest weight.
-        start: first weight.
-    """
-
-    def __init__(self, target: float, limit: float, start: float = 0.001) -> None:
-        self.target, self.limit, self.weight = target, limit, start
-
-    def update(self, loss: float) -> float:
-        """Take note of a loss and give the new weight."""
-        step = 0.01 * (math.log10(max(loss, 1e-12)) - math.log10(self.target))
-        self.weight = min(max(self.weight + step, 0.0), self.limit)
-        return self.weight

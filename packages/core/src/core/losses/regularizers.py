@@ -21,6 +21,7 @@ class HasDensity(Protocol):
 def density_total_variation(
     volume: HasDensity,
     planes: Float[Tensor, "b 3 c h w"],
+    box: float,
     generator: torch.Generator | None = None,
     count: int = 1000,
     distance: float = 5e-3,
@@ -30,12 +31,13 @@ def density_total_variation(
     Args:
         volume: renderer whose ``density`` is smoothed.
         planes: of the heads.
+        box: side of the cube that the planes span, centred on the origin, world units.
         generator: draws the points; None uses torch's global one.
         count: points per head.
         distance: standard deviation of the displacement, world units.
     """
     device = planes.device if generator is None else generator.device
-    points = torch.rand(planes.shape[0], count, 3, generator=generator, device=device) - 0.5
+    points = torch.rand(planes.shape[0], count, 3, generator=generator, device=device).sub_(0.5).mul_(box)
     moved = points + distance * torch.randn(points.shape, generator=generator, device=device)
     both = torch.cat([points, moved], 1).to(planes.device)
     first, second = volume.density(planes, both).chunk(2, 1)
@@ -46,6 +48,13 @@ def weights_entropy(weights: Float[Tensor, "b 1 h w"]) -> Float[Tensor, ""]:
     """Mean binary entropy in bits: least where every opacity is 0 or 1."""
     w = weights.clamp(1e-5, 1 - 1e-5)
     return -(w * w.log2() + (1 - w) * (1 - w).log2()).mean()
+
+
+def mask_error(weights: Float[Tensor, "b 1 h w"], mask: Float[Tensor, "b 1 h w"]) -> Float[Tensor, ""]:
+    """Squared error of an opacity, averaged over the pixels inside ``mask`` plus averaged over those outside, as published (spec 9.2)."""
+    inside = (mask > 0.5).to(weights)
+    missing, too_much = inside * (weights - 1).square(), (1 - inside) * weights.square()
+    return missing.sum() / inside.sum().clamp_min(1) + too_much.sum() / (1 - inside).sum().clamp_min(1)
 
 
 def resize_planes(

@@ -23,8 +23,11 @@ class AdversaryOptions:
     """First step at which the discriminator learns."""
     lr: float = 2e-4 * 16 / 17
     """Learning rate of the discriminator."""
-    r1: float = 1.0
-    """Weight of the gradient penalty on real images."""
+    decays: bool = False
+    """Its learning rate decays in step with the generator's (stages 2 and 3); otherwise it is constant (stage 1)."""
+    r1: float = 5.0
+    """Gamma of the R1 penalty on real pairs: ``gamma / 2`` times the squared gradient with respect to image and raw rendering together.
+    5 as in Real3D-Portrait (spec 6.2); EG3D has 1."""
     r1_every: int = 16
     """The penalty is taken every so many steps, and multiplied by that number."""
 
@@ -46,6 +49,21 @@ class Views:
     def detached(self) -> "Views":
         """The same pictures without their history."""
         return Views(self.image.detach(), self.raw.detach(), self.camera)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One batch of views as it was made and as it should look.
+
+    Attributes:
+        fake: what the networks made.
+        real: what is taken for real.
+        share: of ``AdversaryOptions.weight`` in the generator's loss.
+    """
+
+    fake: Views
+    real: Views
+    share: float = 1.0
 
 
 class Adversary(nn.Module):
@@ -72,6 +90,10 @@ class Adversary(nn.Module):
     def optimizer(self, betas: tuple[float, float]) -> torch.optim.Optimizer:
         """The discriminator's optimiser."""
         return torch.optim.Adam(self.discriminator.parameters(), self.options.lr, betas=betas)
+
+    def rate(self, decay: float) -> float:
+        """Learning rate when the generator's has decayed to ``decay`` of its peak."""
+        return self.options.lr * (decay if self.options.decays else 1.0)
 
     def generator_loss(self, fake: Views) -> Float[Tensor, ""]:
         """``weight * softplus(-D(fake))``."""

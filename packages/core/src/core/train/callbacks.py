@@ -54,11 +54,18 @@ class ExportWeights(Callback):
 
 
 def export_network(network: Pretrained, folder: Path, half: bool = False) -> None:
-    """Write a weights folder; whoever reads it meanwhile sees the old one or the new one, never a mixture."""
+    """Write a weights folder; whoever reads it meanwhile sees the old one or the new one, never a mixture.
+
+    If the new one cannot be written, the old one stays and nothing else is left behind.
+    """
     fresh, stale = (folder.with_name(f".{folder.name}.{suffix}") for suffix in ("new", "old"))
     for leftover in (fresh, stale):
         shutil.rmtree(leftover, ignore_errors=True)
-    (network.save_half if half else network.save_pretrained)(fresh)
+    try:
+        (network.save_half if half else network.save_pretrained)(fresh)
+    except BaseException:
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise
     if folder.exists():
         folder.rename(stale)
     fresh.rename(folder)

@@ -9,8 +9,10 @@ import yaml
 from jsonargparse import set_parsing_settings
 from pytorch_lightning import LightningDataModule, LightningModule, Trainer
 from pytorch_lightning.cli import LightningCLI, SaveConfigCallback
+from safetensors import SafetensorError
 
 from core.errors import PortraitError
+from core.media.files import FULL
 
 set_parsing_settings(docstring_parse_attribute_docstrings=True, omegaconf_absolute_to_relative_paths=True)
 
@@ -20,6 +22,7 @@ HARMLESS = (
     ".*in eval mode at the start of training.*",  # frozen networks
     ".*no pre-optimization state was saved.*",  # checkpoints are meant to hold the state after the step
     ".*exists and is not empty.*",  # resumed runs
+    ".*your dataloader is not resumable.*",  # the sampler is (core.train.order)
 )
 """Warnings that say what is intended here."""
 
@@ -67,3 +70,13 @@ def run_stage(module: type[LightningModule], data: type[LightningDataModule], ar
         StageCLI(module, data, args=None if args is None else list(args))
     except PortraitError as error:
         sys.exit(f"{error}")
+    except (OSError, SafetensorError) as error:
+        if not disk_is_full(error):
+            raise
+        remedy = "The last complete checkpoint and weights folders are kept: make room, then go on with --ckpt_path last."
+        sys.exit(f"{PortraitError('E_WRITE', f'the disk is full: {error}', remedy)}")
+
+
+def disk_is_full(error: Exception) -> bool:
+    """Whether a failure to write means that there is no more room, by its number or (safetensors) by its words."""
+    return getattr(error, "errno", None) in FULL or "No space left" in str(error)

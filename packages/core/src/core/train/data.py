@@ -12,12 +12,13 @@ from core.errors import PortraitError
 from core.face.model import FaceModel
 from core.people.photos import find_photos
 from core.people.procedural import SeedSource
+from core.train.order import StepSampler
 
 
 class ClipDataModule(LightningDataModule):
     """Training and validation pairs of frames from a clip store (``core.data.clips``), any two expressions (stages 2 and 3).
 
-    Validation uses people that training never sees. Under DDP Lightning gives every rank its own part of the pairs.
+    Validation uses people that training never sees. Under DDP every rank has its own part of the pairs.
     """
 
     def __init__(
@@ -95,10 +96,11 @@ class ClipDataModule(LightningDataModule):
         return [photos[index] for index in np.random.default_rng(self.seed).permutation(len(photos))]
 
     def _loader(self, split: Split, pairs_per_clip: int, shuffle: bool) -> DataLoader[Any]:
+        dataset = self.dataset(split, pairs_per_clip)
         return DataLoader(
-            self.dataset(split, pairs_per_clip),
+            dataset,
             self.batch_size,
-            shuffle=shuffle,
+            sampler=StepSampler(dataset, self.batch_size, self.seed, self.trainer) if shuffle else None,
             num_workers=self.num_workers,
             collate_fn=self.collate,
             drop_last=shuffle,

@@ -45,14 +45,20 @@ class Group:
     """Frozen before this step."""
     stop: int | None = None
     """Frozen from this step on."""
+    ramp: int = 0
+    """The rate rises linearly until this step; 0: it does not."""
 
     def active(self, step: int) -> bool:
         """Whether the group moves at ``step``."""
         return step >= self.start and (self.stop is None or step < self.stop)
 
+    def factor(self, step: int) -> float:
+        """Factor on the scheduled learning rate at ``step``."""
+        return self.scale * (min(1.0, step / self.ramp) if self.ramp else 1.0) if self.active(step) else 0.0
 
-def learning_rate(schedule: Schedule, step: int, progress: float) -> float:
-    """Scheduled rate at a step.
+
+def decayed(schedule: Schedule, step: int, progress: float) -> float:
+    """Scheduled rate at a step, without warm-up.
 
     Args:
         schedule: the options.
@@ -61,7 +67,10 @@ def learning_rate(schedule: Schedule, step: int, progress: float) -> float:
     """
     if schedule.decay == "cosine":
         shape = 0.5 * (1 + math.cos(math.pi * min(max(progress, 0.0), 1.0)))
-        rate = schedule.floor + (schedule.lr - schedule.floor) * shape
-    else:
-        rate = max(schedule.lr * schedule.factor ** (step // schedule.every), schedule.floor)
-    return rate * min(1.0, (step + 1) / max(schedule.warmup, 1))
+        return schedule.floor + (schedule.lr - schedule.floor) * shape
+    return max(schedule.lr * schedule.factor ** (step // schedule.every), schedule.floor)
+
+
+def learning_rate(schedule: Schedule, step: int, progress: float) -> float:
+    """Scheduled rate at a step: ``decayed`` with a linear warm-up."""
+    return decayed(schedule, step, progress) * min(1.0, (step + 1) / max(schedule.warmup, 1))

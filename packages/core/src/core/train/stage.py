@@ -18,10 +18,12 @@ from torch import Tensor, nn
 
 from core.errors import PortraitError
 from core.hub import Pretrained
-from core.train.adversary import Adversary, Views
-from core.train.schedule import Group, Schedule, learning_rate
+from core.train.adversary import Adversary, Judged
+from core.train.schedule import Group, Schedule, decayed, learning_rate
+from core.train.statistics import RunningStatistics
 
 MAX_BAD_STEPS = 20
+"""So many steps in a row may be skipped because their gradients are not finite; one more ends the run."""
 
 
 @dataclass(frozen=True)
@@ -30,13 +32,11 @@ class Outcome:
 
     Attributes:
         losses: weighted terms; their sum is minimised.
-        fake: what the networks made, for the discriminator.
-        real: what it should look like, for the discriminator.
+        judged: views for the discriminator.
     """
 
     losses: dict[str, Float[Tensor, ""]]
-    fake: Views | None = None
-    real: Views | None = None
+    judged: tuple[Judged, ...] = ()
 
 
 class StageModule(LightningModule):
@@ -56,7 +56,8 @@ class StageModule(LightningModule):
         self.adversary = adversary
         self.init_from = init_from
         self.seed = seed
-        self.bad_steps = 0
+        self.bad_steps, self.skipped = 0, 0
+        self._asleep: list[nn.Module] = []
 
     # ---- what a stage defines
     @abstractmethod
@@ -91,6 +92,7 @@ class StageModule(LightningModule):
     # ---- Lightning
     def setup(self, stage: str) -> None:
         """Read ``init_from``; Lightning restores a checkpoint, if any, after this."""
+        self._put_to_sleep([])  # left over from an earlier run
         if self.init_from is not None:
             self.load(Path(self.init_from))
             rank_zero_info(f"weights from {self.init_from}")
@@ -109,7 +111,7 @@ class StageModule(LightningModule):
     def train(self, mode: bool = True) -> "StageModule":
         """Switch mode; frozen networks stay in eval mode."""
         super().train(mode)
-        for network in self.frozen():
+        for network in (*self.frozen(), *self._asleep):
             network.eval()
         return self
 
@@ -123,20 +125,32 @@ class StageModule(LightningModule):
         return optimizers
 
     def training_step(self, batch: Any, batch_index: int) -> None:
-        """One update of the networks, then one of the discriminator."""
+        """One update of the networks, then one of the discriminator; a batch that gives no finite gradients is skipped.
+
+        Raises:
+            PortraitError: ``E_DIVERGED`` after more than ``MAX_BAD_STEPS`` such batches in a row.
+        """
         step = self.global_step  # before the update: both halves of the step go by the same number
+        torch.manual_seed(self._stream())  # dropout and the discriminator's noise: the same after a stop
+        self._put_to_sleep([group.module for group in self.groups() if not group.active(step)])
+        before = RunningStatistics(self)
         optimizers = self.optimizers()
         generator, *critic = optimizers if isinstance(optimizers, list) else [optimizers]
         outcome = self.objective(batch)
         losses = dict(outcome.losses)
         if self.adversary is not None and self.adversary.pushes(step):
-            losses["adversarial"] = self.adversary.generator_loss(outcome.fake)
+            terms = [each.share * self.adversary.generator_loss(each.fake) for each in outcome.judged]
+            losses["adversarial"] = torch.stack(terms).mean()
         total = torch.stack(list(losses.values())).sum()
-        self._update(generator, total)
+        finite = self._update(generator, total)
         if self.adversary is not None and self.adversary.learns(step):
-            losses["discriminator"] = self._update_critic(critic[0].optimizer, outcome, step)
+            losses["discriminator"], sound = self._update_critic(critic[0].optimizer, outcome.judged, step)
+            finite = finite and sound
+        if not finite:
+            before.restore()
         self.log_dict({f"train/{name}": value.detach() for name, value in losses.items()})
         self.log("train/loss", total.detach(), prog_bar=True)
+        self._count(finite)
 
     def validation_step(self, batch: Any, batch_index: int) -> None:
         """Log the scores under ``val/``."""
@@ -153,35 +167,65 @@ class StageModule(LightningModule):
     # ---- helpers
     def randomness(self) -> torch.Generator:
         """A generator on this device whose numbers depend on seed, step and rank only."""
-        stream = self.global_step * self.trainer.world_size + self.global_rank
-        return torch.Generator(self.device).manual_seed(self.seed * 1_000_003 + stream)
+        return torch.Generator(self.device).manual_seed(self._stream())
 
-    def _update(self, optimizer: Any, loss: Tensor) -> None:
+    def _stream(self) -> int:
+        return self.seed * 1_000_003 + self.global_step * self.trainer.world_size + self.global_rank
+
+    def _put_to_sleep(self, modules: list[nn.Module]) -> None:
+        """Freeze what does not move now: no gradients, no drifting statistics, no say in the norm that is clipped. Wake the others."""
+        if modules == self._asleep:
+            return
+        for module in self._asleep:
+            module.requires_grad_(True).train(self.training)
+        for module in modules:
+            module.requires_grad_(False).eval()
+        self._asleep = modules
+
+    def _update(self, optimizer: Any, loss: Tensor) -> bool:
+        """One step of the networks; False: nothing moved because the gradients are not finite."""
         rate = learning_rate(self.schedule, self.global_step, self._progress())
         for group, spec in zip(optimizer.param_groups, self.groups(), strict=True):
-            group["lr"] = rate * spec.scale if spec.active(self.global_step) else 0.0
+            group["lr"] = rate * spec.factor(self.global_step)
         if self.adversary is not None:
             self.adversary.requires_grad_(False)
         optimizer.zero_grad()
         self.manual_backward(loss)
-        parameters = [p for group in optimizer.param_groups for p in group["params"]]
-        norm = nn.utils.clip_grad_norm_(parameters, self.schedule.clip)
-        self.bad_steps = 0 if torch.isfinite(norm) else self.bad_steps + 1
-        if self.bad_steps > MAX_BAD_STEPS:
-            raise PortraitError("E_DIVERGED", f"the last {self.bad_steps} gradients were not finite", "Lower model.schedule.lr.")
-        if self.bad_steps:
+        norm = self._clip(optimizer)
+        finite = bool(torch.isfinite(norm))
+        if not finite:
             optimizer.zero_grad()  # skip the harm, keep the step count
         optimizer.step()
         self.log("train/lr", rate)
         self.log("train/grad_norm", norm)
+        return finite
 
-    def _update_critic(self, optimizer: torch.optim.Optimizer, outcome: Outcome, step: int) -> Tensor:
+    def _update_critic(self, optimizer: torch.optim.Optimizer, judged: tuple[Judged, ...], step: int) -> tuple[Tensor, bool]:
+        """One step of the discriminator; its loss, and False if nothing moved because the gradients are not finite."""
+        decay = decayed(self.schedule, step, self._progress()) / max(self.schedule.lr, 1e-12)
+        for group in optimizer.param_groups:
+            group["lr"] = self.adversary.rate(decay)
         self.adversary.requires_grad_(True)
         optimizer.zero_grad()
-        loss = self.adversary.discriminator_loss(outcome.fake, outcome.real, step)
+        loss = torch.stack([self.adversary.discriminator_loss(each.fake, each.real, step) for each in judged]).mean()
         self.manual_backward(loss)
-        optimizer.step()
-        return loss
+        finite = bool(torch.isfinite(self._clip(optimizer)))
+        if finite:
+            optimizer.step()
+        return loss, finite
+
+    def _clip(self, optimizer: Any) -> Tensor:
+        """Clip the gradients of an optimiser's parameters together; their norm before."""
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        return nn.utils.clip_grad_norm_(parameters, self.schedule.clip)
+
+    def _count(self, finite: bool) -> None:
+        """Keep count of skipped steps."""
+        self.bad_steps = 0 if finite else self.bad_steps + 1
+        self.skipped += not finite
+        self.log("train/skipped", float(self.skipped))
+        if self.bad_steps > MAX_BAD_STEPS:
+            raise PortraitError("E_DIVERGED", f"the last {self.bad_steps} gradients were not finite", "Lower model.schedule.lr.")
 
     def _progress(self) -> float:
         """Finished part of the run: by steps or by ``trainer.max_time``, whichever is further."""

@@ -1,0 +1,94 @@
+"""Stage 3 as a LightningModule on a batch of noise, and the finished network at work: what moves and what rests."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from animate.motion import draw_pnccs
+from compose import HTBSR, HTBSRConfig
+from compose.module import ComposeModule
+from compose.objective import ComposeWeights
+from core.train.schedule import Schedule
+from pytorch_lightning import Trainer
+from torch.utils.data import DataLoader
+
+WEIGHTS = ComposeWeights(perceptual=0.0, lips_perceptual=0.0)
+
+
+def module(**options):
+    torch.manual_seed(0)
+    return ComposeModule("debug", weights=WEIGHTS, schedule=Schedule(lr=1e-3, warmup=1), **options)
+
+
+def fit(made, batch, steps):
+    trainer = Trainer(
+        accelerator="cpu", max_steps=steps, logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False, limit_val_batches=0,
+    )  # fmt: skip
+    trainer.fit(made, DataLoader([batch] * 8, batch_size=None))
+    return trainer
+
+
+def held(network):
+    return {name: tensor.clone() for name, tensor in network.state_dict().items()}
+
+
+def same(before, after):
+    return all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_frozen_means_frozen(noise_pairs, monkeypatch):
+    made = module()
+    avatar, htbsr, graphs = held(made.avatar), held(made.htbsr), []
+    original = made._head
+
+    def watched(*args):
+        head, view = original(*args)
+        graphs.append(head.feature.requires_grad)
+        return head, view
+
+    monkeypatch.setattr(made, "_head", watched)
+    fit(made, noise_pairs, 2)
+    assert same(avatar, made.avatar.state_dict())  # the adapter's batch normalisation included
+    assert not same(htbsr, made.htbsr.state_dict())
+    assert graphs == [False, False]
+    assert all(p.grad is None and not p.requires_grad for p in made.avatar.parameters())
+    assert not any(layer.training for layer in made.avatar.modules())
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_inference_does_not_drift(version):
+    """Spectral norms iterate and batch norms count only while training: frame 12 is frame 1 to the bit."""
+    torch.manual_seed(0)
+    network = HTBSR(replace(HTBSRConfig.preset("debug"), head_skip=False, torso=version, fuse=version))
+    generator = torch.Generator().manual_seed(1)
+
+    def noise(*shape):
+        return torch.rand(*shape, generator=generator) * 2 - 1
+
+    segmap = torch.eye(6)[torch.full((1, 64, 64), 4)].permute(0, 3, 1, 2)
+    still = (noise(1, 3, 64, 64), segmap, noise(1, 3, 64, 64))
+    drive = (noise(1, 8, 16, 16), noise(1, 1, 16, 16).abs(), noise(1, 68, 3) / 2, noise(1, 68, 3) / 2)
+    network.train()
+    before = held(network)
+    with torch.no_grad():  # in training mode it does drift: the test can fail
+        network(drive[0], drive[1], network.prepare(*still), *drive[2:])
+    assert not same(before, network.state_dict())
+    network.eval().fold()
+    before = held(network)
+    with torch.inference_mode():
+        images = [network(drive[0], drive[1], network.prepare(*still), *drive[2:]).image for _ in range(12)]
+    assert same(before, network.state_dict())
+    assert all(torch.equal(image, images[0]) for image in images)
+
+
+def test_learned_keypoints_learn_and_steer(noise_pairs):
+    made = module(keypoint_source="learned")
+    before = held(made.htbsr.detector)
+    trainer = fit(made, noise_pairs, 1)
+    assert float(trainer.callback_metrics["train/equivariance"]) > 0
+    assert not same(before, made.htbsr.detector.state_dict())
+    pnccs = draw_pnccs(made.face, noise_pairs, 64)
+    assert pnccs.src.shape[0] == 2
+    assert set(made.networks()) == {"htbsr"}
+    assert made.htbsr.config.keypoint_source == "learned"
