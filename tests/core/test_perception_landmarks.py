@@ -151,3 +151,29 @@ def test_tracking_follows_a_creeping_face(photo):
     moved = (tracked - tracked[0]).mean(1)
     np.testing.assert_allclose(moved[:, 0], shifts, atol=0.5)
     assert np.abs(moved[:, 1]).max() < 0.5
+
+
+@pytest.mark.parametrize("taken", [0, 4, 7])
+def test_tracking_gives_the_memory_of_its_graph_back(taken, monkeypatch):
+    """MediaPipe's graphs stay for ever otherwise, some 30 MB for every video."""
+    from core.perception import tracking
+
+    closed = []
+
+    class Follower:
+        def next_mesh(self, image):
+            return None
+
+        def reset(self):
+            pass
+
+        def close(self):
+            closed.append(True)
+
+    monkeypatch.setattr(tracking, "face_follower", Follower)
+    monkeypatch.setattr(tracking, "detect_faces", lambda image, thorough: [])
+    stream = tracking.track(np.zeros((8, 32, 32, 3), np.uint8))
+    points = [next(stream) for _ in range(taken)]
+    assert all(np.isnan(point).all() for point in points)
+    stream.close()
+    assert closed == [True] * (taken > 0)

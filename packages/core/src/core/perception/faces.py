@@ -36,6 +36,9 @@ class FaceFollower(Protocol):
     def reset(self) -> None:
         """Forget the earlier images."""
 
+    def close(self) -> None:
+        """Give its memory back; it cannot be used again."""
+
 
 class BundledFaces:
     """The detectors for near and far faces and the mesh that come with MediaPipe 0.10.21."""
@@ -70,6 +73,10 @@ class BundledFollower:
     def reset(self) -> None:
         """As `FaceFollower.reset`."""
         self._mesh.reset()
+
+    def close(self) -> None:
+        """As `FaceFollower.close`."""
+        self._mesh.close()
 
 
 class TaskFaces:

@@ -57,6 +57,11 @@ class Solution:
             self._warm_up()
         self._calls = 0
 
+    def close(self) -> None:
+        """Give the memory of the graph back, which Python does not do by itself: about 30 MB."""
+        with lock, quiet():
+            self._solution.close()
+
     def _warm_up(self) -> None:
         """Return when all threads of the graph have started and said what they have to say."""
         self._solution.process(np.zeros((64, 64, 3), np.uint8))

@@ -75,9 +75,13 @@ class FollowingFaceLandmarker:
 
     def reset(self) -> None:
         """Forget what was followed through earlier images."""
+        self.close()
+        self._start()
+
+    def close(self) -> None:
+        """Give the memory of the graph back."""
         with solutions.lock, solutions.quiet():
             self._task.close()
-        self._start()
 
     def _start(self) -> None:
         self._task = _made(self._path, lambda vision, base: _landmarker(vision, base, running_mode=vision.RunningMode.VIDEO))

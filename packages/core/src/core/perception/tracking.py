@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -42,11 +43,12 @@ def track(frames: Iterable[UInt8[np.ndarray, "h w 3"]], fps: float | int = 25.0)
     follower = _Follower(round(PATIENCE * fps))
     recent: deque[np.ndarray] = deque(maxlen=5)
     count = 0
-    for frame in frames:
-        recent.append(follower.find(frame))
-        count += 1
-        if count >= 3:
-            yield _smooth(recent, min(count - 1, 4) - 2)
+    with closing(follower.mesh):
+        for frame in frames:
+            recent.append(follower.find(frame))
+            count += 1
+            if count >= 3:
+                yield _smooth(recent, min(count - 1, 4) - 2)
     for ahead in range(min(2, count), 0, -1):
         yield _smooth(recent, len(recent) - ahead)
 
