@@ -241,3 +241,60 @@ def test_source_gaze_is_measured():
     change = _eyes(replace(fit, irises=moved), loops, 1).rest - straight.rest
     assert np.degrees(change[0]) == pytest.approx(np.degrees(np.arcsin(0.5 * 5.85 / 12)), abs=2.5)
     assert abs(np.degrees(change[1])) < 2.5
+
+
+def test_relit_person_keeps_its_shape_and_is_bright_on_the_side_of_the_lamp():
+    from core.people.lighting import FRONTAL, Light, head_normals, relight
+
+    who = person()
+    unchanged = relight(who, FRONTAL)
+    assert np.abs(unchanged.photograph.astype(int) - who.photograph).max() <= 1
+    lamp = Light(np.array([1.0, 0.2, 0.5]), 0.3, np.ones(3), np.ones(3))
+    lit = relight(who, lamp)
+    frames = [render(p, *own(p), size=SIZE) for p in (who, lit)]
+    assert np.array_equal(frames[0].labels, frames[1].labels)
+    assert np.array_equal(frames[0].depth, frames[1].depth)
+    face = (frames[0].labels == 3) & (frames[0].head_alpha > 0.99)
+    ratio = frames[1].image.astype(float).mean(-1) / np.maximum(frames[0].image.astype(float).mean(-1), 1)
+    columns = np.nonzero(face)[1]
+    left, right = (np.quantile(columns, q) for q in (0.25, 0.75))
+    x = np.arange(SIZE)[None]
+    assert np.median(ratio[face & (x > right)]) > 1.25 * np.median(ratio[face & (x < left)])
+    view = render(lit, own(who)[0], own(who)[1] + np.float32([0, 0.4, 0]), own(who)[2], SIZE)  # the light stays with the head
+    before = render(who, own(who)[0], own(who)[1] + np.float32([0, 0.4, 0]), own(who)[2], SIZE)
+    turned = (before.labels == 3) & (before.head_alpha > 0.99)
+    change = (view.image.astype(float).mean(-1) / np.maximum(before.image.astype(float).mean(-1), 1))[turned]
+    assert np.percentile(change, 90) > 1.15 * np.percentile(change, 10)
+    normals, seen = head_normals(who)
+    assert np.allclose(np.linalg.norm(normals, axis=-1), 1)
+    row, inside = seen.shape[0] // 2, np.flatnonzero(seen[seen.shape[0] // 2] > 0.9)
+    assert normals[row, inside[1], 0] < -0.3 < 0.3 < normals[row, inside[-2], 0]
+
+
+def test_other_skin_tone_leaves_eyes_clothes_and_background():
+    from core.people.tone import Tone, melanin, retone
+
+    who = person()
+    dark = retone(who, Tone(0.3, 0.0))
+    assert melanin(dark) - melanin(who) == pytest.approx(0.3, abs=0.03)
+    before, after = (render(p, *own(p), size=SIZE) for p in (who, dark))
+    change = np.abs(before.image.astype(float) - after.image).mean(-1)
+    assert change[before.labels == 3].mean() > 15
+    solid = before.torso_alpha > 0.999
+    assert change[solid & (before.labels == 4)].mean() < 2
+    assert change[before.background_alpha > 0.999].max() <= 1
+    assert np.array_equal(who.textures[1], dark.textures[1])
+    light = retone(who, Tone(-0.2, 0.0)).textures[0, ..., :3].astype(float)
+    assert light.mean() > who.textures[0, ..., :3].mean()
+    assert (light.min(-1) > 253).mean() < 0.01  # no burnt-out skin
+
+
+def test_variation_is_seeded_and_off_by_default():
+    from core.people.augment import vary_person
+
+    who, rng = person(), np.random.default_rng(3)
+    assert vary_person(who, rng) is who
+    assert rng.random() == np.random.default_rng(3).random()
+    once, again = (vary_person(who, np.random.default_rng(5), relit=1.0, toned=1.0) for _ in range(2))
+    assert np.array_equal(once.textures, again.textures)
+    assert not np.array_equal(once.textures, who.textures)

@@ -5,7 +5,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from core.people.lighting import Light, relight
 from core.people.person import Person
+from core.people.tone import Tone, retone
 
 
 @dataclass(frozen=True)
@@ -56,3 +58,19 @@ def grade(person: Person, change: Grade) -> Person:
 def vary_light(person: Person, rng: np.random.Generator) -> Person:
     """Random white balance, exposure, gamma and saturation for two people in three."""
     return grade(person, Grade.sample(rng)) if rng.random() < 2 / 3 else person
+
+
+def vary_person(person: Person, rng: np.random.Generator, relit: float = 0.0, toned: float = 0.0) -> Person:
+    """Random light from the side and skin of another tone, before the colours of the whole picture are varied.
+
+    Args:
+        person: as photographed.
+        rng: decides everything; untouched by what is switched off.
+        relit: share of people under another lamp (``core.people.lighting``).
+        toned: share of people with skin of another tone (``core.people.tone``).
+    """
+    if toned and rng.random() < toned:
+        person = retone(person, Tone.sample(person, rng))
+    if relit and rng.random() < relit:
+        person = relight(person, Light.sample(rng))
+    return person

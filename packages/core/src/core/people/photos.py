@@ -28,11 +28,15 @@ class PhotoSource:
         path: of the file.
         size: side that it is brought to.
         vary: change its light and colours at random.
+        relit: share of people who are put under another lamp, training people only.
+        toned: share of people who get skin of another tone, training people only.
     """
 
     path: Path
     size: int = 512
     vary: bool = True
+    relit: float = 0.0
+    toned: float = 0.0
 
     @property
     def name(self) -> str:
@@ -47,11 +51,13 @@ class PhotoSource:
     def make(self, rng: np.random.Generator) -> Person:
         """Lift it."""
         from core.media.image import read_image
-        from core.people.augment import vary_light
+        from core.people.augment import vary_light, vary_person
         from core.people.lifted import lift, square
 
         person = lift(square(read_image(self.path), self.name, self.size), self.name)
-        return vary_light(person, rng) if self.vary and self.split == "train" else person
+        if not self.vary or self.split != "train":
+            return person
+        return vary_light(vary_person(person, rng, self.relit, self.toned), rng)
 
 
 def find_photos(folder: str | Path) -> list[PhotoSource]:
