@@ -60,8 +60,8 @@ class LookBack:
     Attributes:
         place: where the photograph shows the same point, (x, y) in [-1, 1], y down.
         seen: 1 where the photograph shows that very point, 0 where it shows another. Also 1 where the planes do not reach, in the frame or
-            in the photograph, as for big hair: nothing is known to be in front. 0 inside a mouth or eye that is shut in the photograph.
-            Twice as fine as ``place``.
+            in the photograph, as for big hair: nothing is known to be in front. 0 inside a mouth or eye that is shut in the photograph, or
+            less open. Twice as fine as ``place``.
         skin: 1 where the face mesh is seen in the frame; as fine.
     """
 
@@ -132,9 +132,16 @@ def look_back(frame: HeadSurface, camera: Camera, source: HeadSurface, source_ca
     error = rearrange(distance, "b (h w) -> b 1 h w", h=size) - there[:, :1]
     another = 1 - torch.exp(-(error / TOLERANCE).square())
     seen = finer_map(1 - another * frame.known * there[:, 1:])
-    finer_place = finer_map(place.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-    shut = F.grid_sample(source.skin, finer_place, align_corners=False)
-    return LookBack(place, seen * (1 - frame.holes * shut), frame.skin)
+    there = finer_map(rearrange(place, "b h w c -> b c h w"))
+    shut = F.grid_sample(source.skin, rearrange(there, "b c h w -> b h w c"), align_corners=False)
+    stretched = 1 - area(there).clamp(0, 1)
+    return LookBack(place, seen * (1 - frame.holes * torch.maximum(shut, stretched)), frame.skin)
+
+
+def area(place: Float[Tensor, "b 2 f f"]) -> Float[Tensor, "b 1 f f"]:
+    """How much of the photograph, in pixels of this size, a pixel shows: below 1 it is enlarged, below 0 turned over."""
+    down, across = torch.gradient(place * (place.shape[-1] / 2), dim=(2, 3))
+    return (across[:, :1] * down[:, 1:] - across[:, 1:] * down[:, :1]).contiguous()
 
 
 def finer_map(image: Float[Tensor, "b c r r"]) -> Float[Tensor, "b c f f"]:
