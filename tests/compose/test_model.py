@@ -7,6 +7,7 @@ import pytest
 import torch
 from compose import HTBSR, HTBSRConfig
 from compose.box import Box
+from compose.lookback import LookBack
 from compose.model import SourceFeatures
 from core.nn.superres import SuperResolution
 from recon import HeadRendererConfig
@@ -201,13 +202,26 @@ def test_given_torso_mask_is_used():
     torch.testing.assert_close(image, given["background"], atol=1e-5, rtol=0)
 
 
-def test_folding_is_exact():
-    model, drive = network(VARIANTS["release"]), frame()
+@pytest.mark.parametrize("name", [*VARIANTS, "head skip"])
+def test_folding_is_exact_and_training_takes_it_back(name: str):
+    config = VARIANTS.get(name, replace(DEBUG, head_skip=True))
+    model, drive = network(config), frame(config)
+    for parameter in model.mix.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    layers = source()
+    if config.head_skip:
+        layers |= {"head_image": source()["background"].flip(3), "head_mask": torch.rand(1, 1, 64, 64).round()}
+        place = torch.rand(1, 16, 16, 2) * 2 - 1
+        drive["view"] = LookBack(place, torch.rand(1, 1, 32, 32), torch.rand(1, 1, 32, 32).round())
     with torch.no_grad():
-        prepared = model.prepare(**source())
-        plain = model(**drive, source=prepared).image
-        folded = model.fold()(**drive, source=prepared).image
-    torch.testing.assert_close(folded, plain, atol=1e-5, rtol=1e-4)
+        plain = model(**drive, source=model.prepare(**layers)).image
+        folded = model.fold()(**drive, source=model.prepare(**layers)).image
+        torch.testing.assert_close(folded, plain, atol=1e-5, rtol=1e-4)
+        prepared = model.prepare(**layers)
+        again = model.train().eval()(**drive, source=prepared).image  # features of a folded network serve an unfolded one
+    torch.testing.assert_close(again, plain, atol=1e-5, rtol=1e-4)
+    assert model.mixer is None
+    assert model.torso.plain is None
 
 
 @pytest.mark.parametrize("preset", ["debug", "tiny", "paper"])

@@ -20,6 +20,7 @@ from compose.fusion import FOG, blend, concat_layers, fuse, over, person_mask
 from compose.head_skip import HeadSkip, head_layer
 from compose.keypoints import KeypointDetector
 from compose.lookback import LookBack
+from compose.mixing import Mixer
 from compose.torso import Torso, TorsoBranch, TorsoFeatures
 from compose.warping import resize
 
@@ -38,6 +39,7 @@ class SourceFeatures:
         background_image: background image at full size.
         head: colours of the photograph's head, continued beyond its edge, and its opacity; with ``head_skip`` only.
         keypoints: found in the photograph's head; with ``keypoint_source="learned"`` only.
+        scenery: the background as ``Mixer`` wants it; only if the network was folded.
     """
 
     torso: TorsoFeatures
@@ -46,6 +48,7 @@ class SourceFeatures:
     background_image: Float[Tensor, "b 3 S S"]
     head: Float[Tensor, "b 4 S S"] | None = None
     keypoints: Float[Tensor, "b k 3"] | None = None
+    scenery: Float[Tensor, "b n f f"] | None = None
 
     def expand(self, count: int) -> "SourceFeatures":
         """One source for ``count`` frames, without copying; unchanged if there is one per frame already."""
@@ -56,8 +59,8 @@ class SourceFeatures:
             return x.expand(count, *x.shape[1:])
 
         torso = TorsoFeatures(*(repeat(getattr(self.torso, each.name)) for each in fields(self.torso)))
-        head, keypoints = (None if x is None else repeat(x) for x in (self.head, self.keypoints))
-        return SourceFeatures(torso, repeat(self.background), repeat(self.background_rgb), repeat(self.background_image), head, keypoints)
+        rest = (getattr(self, each.name) for each in fields(self)[1:])
+        return SourceFeatures(torso, *(None if x is None else repeat(x) for x in rest))
 
 
 @dataclass(frozen=True)
@@ -124,6 +127,7 @@ class HTBSR(nn.Module, Pretrained):
             self.head_torso = HeadTorsoConvs(width)
             self.head_torso_block = SynthesisBlock(width, width, config.style_channels, up=False)
         self.head_skip = HeadSkip(width, config.fuse_channels) if config.head_skip else None
+        self.mixer: Mixer | None = None
         learned = config.keypoint_source == "learned"
         self.detector = KeypointDetector(len(config.keypoints), config.motion_channels[:-1]) if learned else None
         if config.final_composite:  # the first output is the stage-2 head: the fusion adds nothing yet
@@ -149,7 +153,15 @@ class HTBSR(nn.Module, Pretrained):
         self.torso.fold()
         if self.config.fuse == "v2":
             self.head_torso_block.fold()
+        elif self.config.final_composite:
+            self.mixer = Mixer.of(self.mix, self.torso_features)
         return self
+
+    def train(self, mode: bool = True) -> "HTBSR":
+        """Training needs the factors again."""
+        if mode:
+            self.mixer = None
+        return super().train(mode)
 
     def prepare(
         self,
@@ -184,9 +196,9 @@ class HTBSR(nn.Module, Pretrained):
                 raise ValueError("keypoint_source='learned' needs head_image, the photograph's head")
             keypoints = self.detector(resize(head_image, self.config.raw_size))
         small = resize(background, self.config.fusion_size)
-        return SourceFeatures(
-            self.torso.prepare(torso_image, segmap, torso_mask), self.background(small), small, background, head, keypoints
-        )
+        torso, encoded = self.torso.prepare(torso_image, segmap, torso_mask), self.background(small)
+        scenery = None if self.mixer is None else self.mixer.scenery(encoded)
+        return SourceFeatures(torso, encoded, small, background, head, keypoints, scenery)
 
     def forward(
         self,
@@ -250,15 +262,12 @@ class HTBSR(nn.Module, Pretrained):
         box = self._head_box(weights, photo)
         head, head_rgb = self.superres.block0(box.cut(feature), box.cut(feature[:, :3]))
         torso = self.torso(source.torso, kp_src, kp_drv, self._context(head_rgb, weights))
-        torso_features = resize(self.torso_features(torso.hidden), self.config.fusion_size)
         head_mask, person = (box.cut(mask, 2) for mask in self._masks(weights, torso))
         if photo is not None:
             evidence = box.cut(HeadSkip.evidence(photo, view, weights), 2)
             head = head + self.head_skip.features(evidence)
-        foreground = self._foreground(head, box.cut(torso_features, 2), head_mask)
-        if self.config.fuse == "v2":
-            foreground, head_rgb = self.head_torso_block(foreground, head_rgb)
-        mixed = head + self.mix(concat_layers(foreground, box.cut(source.background, 2), person))
+        refinement, head_rgb = self._refine(head, head_rgb, torso, source, head_mask, person, box)
+        mixed = head + refinement
         drawn = self.superres.block1(mixed, head_rgb)[1]
         below = blend(resize(torso.image, size), source.background_image, resize(torso.mask, size))
         cover = box.cut(resize(weights, size), 4)
@@ -267,6 +276,20 @@ class HTBSR(nn.Module, Pretrained):
             drawn, cover = layers.split([3, 1], 1)
         image = box.paste(over(drawn, box.cut(below, 4), cover, self.config.head_threshold), below, 4)
         return self._composite(image, torso)
+
+    def _refine(
+        self, head: Tensor, head_rgb: Tensor, torso: Torso, source: SourceFeatures, head_mask: Tensor, person: Tensor, box: Box
+    ) -> tuple[Tensor, Tensor]:
+        """What the fused features add to those of the head, and the head's colours; inside the box."""
+        size = self.config.fusion_size
+        if self.mixer is not None and source.scenery is not None:
+            moving = self.mixer.moving(torso.hidden, size)
+            return self.mixer(head, box.cut(moving, 2), box.cut(source.scenery, 2), head_mask, person), head_rgb
+        torso_features = resize(self.torso_features(torso.hidden), size)
+        foreground = self._foreground(head, box.cut(torso_features, 2), head_mask)
+        if self.config.fuse == "v2":
+            foreground, head_rgb = self.head_torso_block(foreground, head_rgb)
+        return self.mix(concat_layers(foreground, box.cut(source.background, 2), person)), head_rgb
 
     def _torso_keypoints(self, feature: Tensor, source: SourceFeatures, kp_src: Tensor, kp_drv: Tensor) -> tuple[Tensor, Tensor]:
         """The few key points that drive the torso: chosen from those of the face, or found in photograph and rendered head."""

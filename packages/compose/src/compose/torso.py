@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from compose.appearance import AppearanceEncoder
+from compose.box import Box
 from compose.config import HTBSRConfig
 from compose.folding import folded
 from compose.generator import TorsoDecoder, TorsoMask
@@ -173,8 +174,12 @@ class TorsoBranch(nn.Module):
         """The warped source plus what the decoder adds: colours, and log-odds of the mask (0 and 1 stay reachable)."""
         size = features.image.shape[-1]
         offset = planar_motion(deformation, size)
-        image, mask = warp_image(features.image, offset, "reflection"), warp_image(features.mask, offset)
+        mask = warp_image(features.mask, offset)
         span = 1 - 2 * MASK_FLOOR
         odds = torch.logit(mask.clamp(0, 1) * span + MASK_FLOOR) + resize(logits, size)
         mask = ((odds.sigmoid() - MASK_FLOOR) / span).clamp(0, 1)
-        return image + resize(rgb, size), mask
+        if torch.is_grad_enabled():
+            return warp_image(features.image, offset, "reflection") + resize(rgb, size), mask
+        box = Box.around(mask > 0, 0)
+        seen = warp_image(features.image, offset, "reflection", box) + box.cut(resize(rgb, size))
+        return box.paste(seen, torch.zeros_like(features.image)), mask

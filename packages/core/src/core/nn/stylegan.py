@@ -169,7 +169,7 @@ class ModulatedConv2d(nn.Module):
             x = self.convolve(x, self.constant_weight(w), self.bias * self.gain)
         else:
             x = self._modulated(x, w) + (self.bias * self.gain)[:, None, None]
-        x = F.leaky_relu(x, 0.2) if self.activate else x
+        x = F.leaky_relu(x, 0.2, inplace=not torch.is_grad_enabled()) if self.activate else x
         return x if self.clamp is None else x.clamp(-self.clamp, self.clamp)
 
     def _modulated(self, x: Tensor, w: Float[Tensor, "b z"]) -> Tensor:
@@ -240,7 +240,9 @@ class SynthesisBlock(nn.Module):
         with torch.no_grad():
             for layer in self.children():
                 ones = torch.ones(1, layer.affine.weight.shape[1]).to(layer.weight)
-                layer.folded = layer.constant_weight(ones).contiguous()
+                weight = layer.constant_weight(ones)
+                # a transposed convolution is twice as fast if its weight needs no reordering
+                layer.folded = weight.transpose(0, 1).contiguous().transpose(0, 1) if layer.up else weight.contiguous()
         return self
 
     def train(self, mode: bool = True) -> "SynthesisBlock":

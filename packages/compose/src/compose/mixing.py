@@ -1,0 +1,64 @@
+"""The fusion of version 1 for inference: its first convolution is 1x1, so it commutes with masks and resizing (spec 13)."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from compose.folding import folded
+from compose.fusion import blend
+from compose.warping import resize
+
+
+@dataclass(frozen=True)
+class Mixer:
+    """``mix(concat_layers(blend(head, torso, head_mask), background, person))`` with narrow layers under the masks.
+
+    What it makes of the background depends on the source only; torso features are never drawn at the fusion size in full width.
+    The bias is in all three layers, because their masks sum to one.
+
+    Attributes:
+        head, torso, background: (weight, bias) of a 1x1 convolution each.
+        rest: what follows the first activation.
+        slope: of that activation.
+    """
+
+    head: tuple[Tensor, Tensor]
+    torso: tuple[Tensor, Tensor]
+    background: tuple[Tensor, Tensor]
+    rest: nn.Module
+    slope: float
+
+    @classmethod
+    @torch.no_grad()
+    def of(cls, mix: nn.Sequential, torso_features: nn.Conv2d) -> "Mixer":
+        """From the fusion's convolutions and the 1x1 convolution that widens the torso's features."""
+        first = mix[0]
+        front, behind = first.weight.detach().chunk(2, 1)
+        wide, offset = torso_features.weight.detach()[:, :, 0, 0], torso_features.bias.detach()
+        narrow = front[:, :, 0, 0]
+        torso = (narrow @ wide)[:, :, None, None], narrow @ offset + first.bias.detach()
+        bias = first.bias.detach().clone()
+        return cls((front.clone(), bias), torso, (behind.clone(), bias), nn.Sequential(*list(folded(mix))[2:]), mix[1].negative_slope)
+
+    def scenery(self, background: Float[Tensor, "b c f f"]) -> Float[Tensor, "b n f f"]:
+        """The background's part; once per source."""
+        return F.conv2d(background, *self.background)
+
+    def moving(self, hidden: Float[Tensor, "b k s s"], size: int) -> Float[Tensor, "b n f f"]:
+        """The torso's part at the fusion size."""
+        return resize(F.conv2d(hidden, *self.torso), size)
+
+    def __call__(
+        self,
+        head: Float[Tensor, "b c h w"],
+        torso: Float[Tensor, "b n h w"],
+        scenery: Float[Tensor, "b n h w"],
+        head_mask: Float[Tensor, "b 1 h w"],
+        person: Float[Tensor, "b 1 h w"],
+    ) -> Float[Tensor, "b c h w"]:
+        """The fused features; ``torso`` and ``scenery`` as the methods of those parts made them."""
+        layers = blend(blend(F.conv2d(head, *self.head), torso, head_mask), scenery, person)
+        return self.rest(F.leaky_relu_(layers, self.slope))
