@@ -123,8 +123,11 @@ def test_missing_weights_and_gpu(inputs, tmp_path, debug_weights, capsys, monkey
     import torch
 
     call = ["animate", str(inputs / "face.png"), "--audio", str(inputs / "good.wav"), "-o", str(tmp_path / "a.mp4")]
-    assert main([*call, "--weights", str(tmp_path)]) == 2
-    assert capsys.readouterr().err.startswith("E_WEIGHTS: ")
+    for folder in (str(tmp_path), "no-such-preset", "x" * 5000, ""):
+        assert main([*call, "--weights", folder]) == 2
+        text = capsys.readouterr().err
+        assert text.startswith("E_WEIGHTS: ")
+        assert repr(folder[:300])[:-1] in text
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert main([*call, "--weights", str(debug_weights), "--device", "cuda"]) == 2
     assert capsys.readouterr().err.startswith("E_DEVICE: ")

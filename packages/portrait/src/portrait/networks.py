@@ -1,10 +1,12 @@
 """Where the five networks are found, and where they run."""
 
+import os
 from importlib import resources
 from pathlib import Path
 
 import torch
 from core.errors import PortraitError
+from core.media.files import shortened
 
 NETWORKS = ("i2p", "adapter", "renderer", "htbsr", "audio2motion")
 """Subfolders of a weights folder, in the order of the stages that fill them."""
@@ -17,11 +19,11 @@ def weights_folder(name: str | Path) -> Path:
         PortraitError: ``E_WEIGHTS`` when a network is missing.
     """
     folder = Path(name)
-    if not folder.is_dir() and len(folder.parts) == 1:
+    if not os.path.isdir(folder) and len(folder.parts) == 1:
         folder = Path(str(resources.files("portrait"))) / "weights" / name
-    missing = [network for network in NETWORKS if not (folder / network / "model.safetensors").is_file()]
+    missing = [network for network in NETWORKS if not os.path.isfile(folder / network / "model.safetensors")]
     if missing:
-        raise PortraitError("E_WEIGHTS", f"no weights for {', '.join(missing)} in {folder}",
+        raise PortraitError("E_WEIGHTS", f"no weights for {', '.join(missing)} in {shortened(name)!r}",
                             "Give --weights tiny, or a folder that the four training stages filled.")  # fmt: skip
     return folder
 
