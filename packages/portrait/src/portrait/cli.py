@@ -56,12 +56,29 @@ def _natural(text: str) -> int:
     return value
 
 
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not 0 < value <= 60:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds up to 60")
+    return value
+
+
+def _cells(text: str) -> int:
+    if not text.isdecimal() or not 32 <= int(text) <= 512:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number between 32 and 512")
+    return int(text)
+
+
 def build_parser() -> argparse.ArgumentParser:
     """All sub-commands and options."""
     parser = _Parser(prog="portrait", description="One photograph and speech or a driving video in, a talking-portrait video out.")
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and stop")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_animate(commands)
+    _add_head(commands)
     demo = commands.add_parser("demo", help="make out/demo.mp4 and out/demo.png from a public-domain photograph and synthetic speech",
                                formatter_class=argparse.ArgumentDefaultsHelpFormatter)  # fmt: skip
     demo.add_argument("--out", type=Path, default=Path("out"), metavar="FOLDER", help="where the results go; made if absent")
@@ -134,6 +151,20 @@ def _add_animate(commands: Any) -> None:
     _add_common(p)
 
 
+def _add_head(commands: Any) -> None:
+    orbit = commands.add_parser("orbit", help="make a video that circles the head of a photograph")
+    orbit.add_argument("-o", "--output", required=True, metavar="OUT.mp4", help="video to write; replaced if it exists")
+    orbit.add_argument("--seconds", type=_seconds, default=4.0, metavar="X", help="length of the video, at most 60 (default: 4)")
+    orbit.add_argument("--no-badge", action="store_true", help="leave out the visible 'AI generated' label")
+    mesh = commands.add_parser("mesh", help="make a coloured 3D mesh of the head of a photograph")
+    mesh.add_argument("-o", "--output", required=True, metavar="OUT.ply|OUT.glb", help="mesh to write; replaced if it exists")
+    mesh.add_argument("--cells", type=_cells, default=192, metavar="N", help="grid cells per side, 32 to 512 (default: 192)")
+    for parser in (orbit, mesh):
+        parser.add_argument("source", metavar="PHOTO", help="photograph with a face: JPEG, PNG, WebP, ...")
+        parser.add_argument("--face", type=_natural, metavar="N", help="which face of the photograph, counted from 0, the largest")
+        _add_common(parser)
+
+
 def _progress(items: Iterator[Any], label: str, total: int) -> Iterator[Any]:
     """A bar on stderr with the time left, which vanishes at the end."""
     from tqdm import tqdm
@@ -177,6 +208,38 @@ def _animate(options: argparse.Namespace) -> int:
     return 0
 
 
+def _orbit(options: argparse.Namespace) -> int:
+    from core.media.files import check_input
+
+    from portrait.output import VIDEO_SUFFIXES, check_output
+
+    video = check_output(options.output, VIDEO_SUFFIXES, (check_input(options.source, "IMAGE"),))
+    from portrait.head import Head
+    from portrait.orbit import write_orbit
+
+    head = Head(options.source, options.weights, options.device, options.face_model, options.face)
+    write_orbit(head, video, options.seconds, badge=not options.no_badge, progress=_progress)
+    _say(str(video))
+    return 0
+
+
+def _mesh(options: argparse.Namespace) -> int:
+    from core.media.files import check_input
+
+    from portrait.output import check_output
+
+    file = check_output(options.output, (".ply", ".glb"), (check_input(options.source, "IMAGE"),))
+    from core.media.mesh_files import write_mesh
+    from recon.export import extract_mesh
+
+    from portrait.head import Head
+
+    head = Head(options.source, options.weights, options.device, options.face_model, options.face)
+    write_mesh(file, extract_mesh(head.renderer.volume, head.planes, options.cells))
+    _say(str(file))
+    return 0
+
+
 def _demo(options: argparse.Namespace) -> int:
     from portrait.demo import demo
 
@@ -190,7 +253,7 @@ def _doctor(options: argparse.Namespace) -> int:
     return doctor()
 
 
-COMMANDS = {"animate": _animate, "demo": _demo, "doctor": _doctor, "evaluate": run_evaluate}
+COMMANDS = {"animate": _animate, "demo": _demo, "doctor": _doctor, "evaluate": run_evaluate, "mesh": _mesh, "orbit": _orbit}
 
 
 def _terminate(*_: Any) -> NoReturn:
