@@ -100,7 +100,7 @@ def test_faint_rays_get_one_pass_and_all_others_two():
     rough.load_state_dict(net.state_dict())
     with torch.no_grad():
         one, two = rough(planes, camera, 16), net(planes, camera, 16)
-        limit = one.weights.median().item()
+        limit = one.weights.median().item() + 1e-5  # not on the edge: that ray's opacity is only known up to rounding
         skipping = VolumeRenderer(replace(net.config, skip_below=limit))
         skipping.load_state_dict(net.state_dict())
         mixed = skipping(planes, camera, 16)

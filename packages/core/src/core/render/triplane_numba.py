@@ -20,7 +20,7 @@ from torch import Tensor
 CHUNK = 16384
 
 
-def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile at first call; keep the result on disk where a folder for it can be written."""
     function = inspect.unwrap(function)  # shape checks, where a test run adds them, cannot be compiled
     options = {"nogil": True, "fastmath": True, "error_model": "numpy"}
@@ -47,7 +47,7 @@ def run_parallel(jobs: list[Callable[[], Any]]) -> None:
         done.result()
 
 
-@_compiled
+@compiled
 def _taps(u: float, size: int, scale: float) -> tuple[int, float]:
     """Left texel in a table with one texel of zeros around it, and the weight of the right one; (0, 0) where nothing is met."""
     position = (u * scale + 1.0) * 0.5 * size + 0.5
@@ -57,7 +57,7 @@ def _taps(u: float, size: int, scale: float) -> tuple[int, float]:
     return cell, position - cell
 
 
-@_compiled
+@compiled
 def _gather(table: np.ndarray, points: np.ndarray, axes: np.ndarray, scale: float, out: np.ndarray) -> None:
     """Mean over planes of bilinear samples: table (3, h + 2, w + 2, c), points (n, 3), out (n, c)."""
     height, width, channels = table.shape[1] - 2, table.shape[2] - 2, table.shape[3]
@@ -79,7 +79,7 @@ def _gather(table: np.ndarray, points: np.ndarray, axes: np.ndarray, scale: floa
                 row_out[j] += w00 * a[j] + w01 * b[j] + w10 * c[j] + w11 * d[j]
 
 
-@_compiled
+@compiled
 def _scatter(table: np.ndarray, points: np.ndarray, axes: np.ndarray, scale: float, grad: np.ndarray) -> None:
     """Transpose of ``_gather`` for one plane: adds to table (h + 2, w + 2, c); axes (2,)."""
     height, width, channels = table.shape[0] - 2, table.shape[1] - 2, table.shape[2]

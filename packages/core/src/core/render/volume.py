@@ -17,7 +17,7 @@ from core.camera import Camera, Rays, Window
 from core.render.bundle import Bundle, blank, put_back, take, worthwhile
 from core.render.decoder import COLOUR_SCALE, COLOUR_SHIFT, Activation, PlaneDecoder
 from core.render.sampling import Misses, Noise, Scheme, fill_misses, importance, merged_ranks, ray_bounds, stratified
-from core.render.triplane import PlaneAxes, PlaneSampler, sample_planes
+from core.render.triplane import AXES, PlaneAxes, PlaneSampler, sample_planes
 
 Maps = tuple[Tensor, ...]
 CHUNK = 4096
@@ -112,10 +112,21 @@ class VolumeRenderer(nn.Module):
         side = size if window is None else window.size
         with torch.autocast(planes.device.type, enabled=False):  # densities need the precision
             planes = planes if planes.dtype == torch.float64 else planes.float()
-            sampler = PlaneSampler(planes, self.config.plane_axes, self.config.box)
-            values = self._render(sampler, *self._bundle(camera.rays(size, window), generator))
+            bundle, hit = self._bundle(camera.rays(size, window), generator)
+            if generator is None and self._compiled_fits(planes):
+                from core.render.march_numba import march_rays
+
+                values = march_rays(planes, self.decoder, AXES[self.config.plane_axes], self.config, bundle, hit)
+            else:
+                values = self._render(PlaneSampler(planes, self.config.plane_axes, self.config.box), bundle, hit)
         feature, depth, weights = (rearrange(x, "b (h w) c -> b c h w", h=side) for x in values)
         return Rendering(feature, depth, weights)
+
+    def _compiled_fits(self, planes: Tensor) -> bool:
+        """Whether ``core.render.march_numba`` can draw this: for inference on a CPU, the settings of ``tiny``."""
+        config = self.config
+        known = config.activation == "silu" and config.scheme == "textbook" and config.misses == "empty" and config.fine > 0
+        return known and planes.device.type == "cpu" and planes.dtype == torch.float32 and not torch.is_grad_enabled()
 
     def chord(self, camera: Camera, size: int) -> Float[Tensor, "b 1 s s"]:
         """How far the ray of every pixel runs through the volume that the planes describe, world units; 0 where it misses."""
