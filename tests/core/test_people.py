@@ -31,7 +31,7 @@ def psnr(a: np.ndarray, b: np.ndarray) -> float:
 
 def test_source_view_shows_the_picture():
     who = person()
-    assert psnr(render(who, *own(who), size=SIZE).image, who.photograph) >= 30
+    assert psnr(render(who, *own(who), size=SIZE).image, who.photograph) >= 32
     assert np.array_equal(render_source(who, SIZE).image, who.photograph)
 
 
@@ -298,3 +298,53 @@ def test_variation_is_seeded_and_off_by_default():
     once, again = (vary_person(who, np.random.default_rng(5), relit=1.0, toned=1.0) for _ in range(2))
     assert np.array_equal(once.textures, again.textures)
     assert not np.array_equal(once.textures, who.textures)
+
+
+def test_pncc_of_the_label_shows_the_posed_out_face():
+    """The PNCC drawn from a frame's code has the colour of each face vertex where the person's own geometry puts that vertex."""
+    from core.face.pncc import render_pncc
+    from core.people.geometry import project as flat
+
+    who, face = person(), FaceModel.embedded()
+    code = named(who, "smile")
+    euler = np.float32([0.1, 0.3, 0])
+    frame = render(who, code, euler, turn_about_neck(who.coeffs, euler), 64)
+    pncc = render_pncc(face, frame.coeffs.id, frame.coeffs.exp, SIZE)[0].permute(1, 2, 0).numpy()
+    spots = flat(who.motion.model(code)) * SIZE - 0.5
+    cheeks = [50, 280, 101, 330, 4, 195, 9, 151, 199, 205, 425]
+    for vertex in cheeks:
+        column, row = np.rint(spots[vertex]).astype(int)
+        assert np.abs(pncc[row, column] - (face.ncc[vertex].numpy() * 2 - 1)).max() < 0.04
+
+
+def test_far_cheek_wears_the_near_one():
+    """On a photograph with one dark half, a head that turns it away has the lit half's texture there, darkened."""
+    from core.people.hidden_side import far_cheek, far_side
+    from core.people.lifted import face_and_loops
+    from core.people.procedural import random_fit
+
+    fit = random_fit(np.random.default_rng(2))
+    face, _ = face_and_loops()
+    triangles, measured = face.triangles.numpy(), fit.motion.measured
+    turned = Pose.from_euler(np.array([0.0, 0.35, 0.0]), fit.pose.trans)
+    side = 176
+    image = np.full((side, side, 3), 100, np.uint8)
+    mesh, texture = far_cheek(image, measured, triangles, turned)
+    assert len(mesh.triangles) > 20
+    assert far_side(measured[mesh.triangles].mean(1), turned).mean() > 0.9
+    centre = measured[mesh.triangles].mean(1)
+    assert (np.sign(centre[:, 0]) == np.sign(np.median(centre[:, 0]))).mean() > 0.9
+    opaque = texture[..., 3] > 250
+    assert opaque.sum() > 20
+    assert np.abs(texture[opaque][:, :3].astype(int) - 100).max() <= 1  # same colours on both sides: nothing to match
+    columns = np.nonzero(opaque)[1] / side
+    middle = (mesh.uvw[4, 0] / mesh.uvw[4, 2] + mesh.uvw[195, 0] / mesh.uvw[195, 2]) / 2
+    assert (columns > middle).mean() > 0.95 or (columns < middle).mean() > 0.95
+    straight = Pose.from_euler(np.zeros(3), fit.pose.trans)
+    assert len(far_cheek(image, measured, triangles, straight)[0].triangles) == 0
+    dark = image.copy()
+    far_is_left = np.median(columns) > middle
+    dark[:, : int(middle * side)] = 60 if far_is_left else 100
+    dark[:, int(middle * side) :] = 100 if far_is_left else 60
+    matched = far_cheek(dark, measured, triangles, turned)[1]
+    assert np.median(matched[matched[..., 3] > 250][:, :3]) == pytest.approx(60, abs=6)

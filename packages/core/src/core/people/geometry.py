@@ -13,8 +13,9 @@ from jaxtyping import Float, Int, UInt8
 from core.camera import FIT_DISTANCE, FIT_FOCAL, rotation_from_euler
 from core.people.canvas import to_canvas
 
-LAYER_FRONT, LAYER_EYES, LAYER_TEETH, LAYER_BACK, LAYER_MADE = range(5)
-"""Textures: the photograph, eyes and teeth with what the photograph shows of them continued, the back of the head, what is made up."""
+LAYER_FRONT, LAYER_EYES, LAYER_TEETH, LAYER_BACK, LAYER_MADE, LAYER_SIDE = range(6)
+"""Textures: the photograph, eyes and teeth with what the photograph shows of them continued, the back of the head, what is made up, and
+the side of the face that the photograph shows for the one that it does not."""
 NEAR, FAR = 3.0, 60.0
 _DEPTH_A = (FAR + NEAR) / (FAR - NEAR)
 _DEPTH_B = -2 * FAR * NEAR / (FAR - NEAR)

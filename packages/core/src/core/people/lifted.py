@@ -13,8 +13,9 @@ from core.face.coeffs import FaceCoeffs
 from core.people.canvas import HEAD_CLASSES, PAD, TORSO_CLASSES, extend, to_canvas
 from core.people.eyes import Eyes, Irises, add_complete_eyes
 from core.people.geometry import LAYER_EYES, LAYER_FRONT, LAYER_TEETH, HeadMesh, Pose, unproject
+from core.people.hidden_side import far_cheek
 from core.people.hull import HullShape, Oval, build_hull
-from core.people.openings import cavity, continue_colours, made_texture, polygon_mask, sheet, teeth_strip, tongue
+from core.people.openings import cavity, continue_colours, grain, made_texture, polygon_mask, sheet, teeth_strip, tongue
 from core.people.person import Person, Torso
 from core.people.surface import FaceMotion, boundary_loops, face_surface
 from core.people.torso import complete_torso
@@ -148,6 +149,8 @@ def assemble(image: np.ndarray, name: str, fit: Fit, labels: np.ndarray, head_al
     alpha = np.where(inside, 1.0, alpha).astype(np.float32)
     solid, fringe, eyes = _meshes(fit, alpha, inside)
     textures, classes = _textures(picture, fit, classes, alpha, inside)
+    cheek, side = far_cheek(textures[LAYER_FRONT, ..., :3], fit.motion.measured, face.triangles.numpy(), fit.pose)
+    textures, classes = np.concatenate([textures, side[None]]), np.concatenate([classes, classes[LAYER_FRONT][None]])
     torso_image, torso_mask = complete_torso(layers.torso_image, layers.torso_mask, labels, fit.xy)
     torso = Torso(torso_image, torso_mask, _torso_classes(labels), np.array(_TORSO_PIVOT))
     torso_input = (layers.torso_image * layers.torso_mask[..., None] + 0.5).astype(np.uint8)
@@ -157,7 +160,7 @@ def assemble(image: np.ndarray, name: str, fit: Fit, labels: np.ndarray, head_al
         fit.motion,
         face.keypoints68.numpy(),
         solid,
-        fringe,
+        HeadMesh.cat([fringe, cheek]),
         textures,
         classes,
         torso,
@@ -226,7 +229,8 @@ def _textures(image: np.ndarray, fit: Fit, labels: np.ndarray, alpha: np.ndarray
         hair[: int(ears)].sum() > 0.15 * outside[: int(ears)].sum()
     ):  # the back of the head is hairy unless there is hardly any hair in front
         outside = hair
-    back = continue_colours(image, outside if outside.sum() > 100 else sure, 6.0)
+    known = outside if outside.sum() > 100 else sure
+    back = grain(continue_colours(image, known, 6.0), known)
     back_classes = _nearest(labels, head & outside) if (head & outside).any() else np.full_like(labels, 1)
     enamel = _enamel(image, gap, inside, fit)
 

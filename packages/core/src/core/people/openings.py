@@ -35,6 +35,19 @@ def continue_colours(image: UInt8[np.ndarray, "h w c"], known: Bool[np.ndarray, 
     return np.where(known[..., None], image, filled * (1 - share) + smooth * share).astype(np.uint8)
 
 
+def grain(image: UInt8[np.ndarray, "h w 3"], known: Bool[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w 3"]:
+    """Roughen continued colours like the known ones: as strongly, and as upright strands, whose place does not matter."""
+    light = image.mean(-1).astype(np.float32)
+    fine = light - gaussian_filter(light, 3.0)
+    inner = known & (distance_transform_edt(known) > 3)
+    if inner.sum() < 100:
+        return image
+    noise = gaussian_filter(np.random.default_rng(0).normal(size=light.shape), (4.0, 0.8))
+    strength = min(float(np.median(np.abs(fine[inner]))) * 1.48, 14.0) / max(float(light[inner].mean()), 1.0)
+    factor = 1 + noise / noise.std() * strength * gaussian_filter((~known).astype(np.float32), 2.0)
+    return np.clip(image * factor[..., None] + 0.5, 0, 255).astype(np.uint8)
+
+
 def _depth_over(
     contour: Float[np.ndarray, "n 2"], distance: Float[np.ndarray, " n"], xy: Float[np.ndarray, "m 2"]
 ) -> Float[np.ndarray, " m"]:

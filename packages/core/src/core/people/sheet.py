@@ -1,19 +1,22 @@
-"""Contact sheets: people over yaw, pitch and expression, to judge them by eye."""
+"""Contact sheets: people over yaw, pitch, expression, gaze and light, to judge them by eye."""
 
 from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import UInt8
 
+from core.people.lighting import Light, relight
 from core.people.motion import NAMED, named, turn_about_neck
 from core.people.person import Person, render, render_source
 
 YAWS = (-35.0, -20.0, 20.0, 35.0)
 PITCHES = (-15.0, 15.0)
+GAZES = ((20.0, 0.0), (-20.0, 8.0))
+LAMPS = ((-1.0, 0.4, 0.5), (0.9, 0.6, 0.5))
 
 
 def person_row(person: Person, size: int) -> list[UInt8[np.ndarray, "s s 3"]]:
-    """Source, yaws, pitches, then the named expressions each at another small turn."""
+    """Source, yaws, pitches, the named expressions each at another small turn, gazes, lamps."""
     base = person.coeffs
     own, euler = base.exp[0].numpy(), base.euler[0].numpy()
 
@@ -25,7 +28,11 @@ def person_row(person: Person, size: int) -> list[UInt8[np.ndarray, "s s 3"]]:
     row = [render_source(person, size).image]
     row += [view(own, pitch, turn) for turn in YAWS]
     row += [view(own, turn, yaw) for turn in PITCHES]
-    return row + [view(named(person, kind), pitch, yaw + turn) for kind, turn in zip(NAMED, (0.0, 15.0, -15.0, 10.0, 0.0), strict=True)]
+    row += [view(named(person, kind), pitch, yaw + turn) for kind, turn in zip(NAMED, (0.0, 15.0, -15.0, 10.0, 0.0), strict=True)]
+    pose, ahead = (own, euler, base.trans[0].numpy(), size), person.eyes.rest
+    row += [render(person, *pose, gaze=ahead + np.radians(gaze)).image for gaze in GAZES]
+    lit = [relight(person, Light(np.array(lamp), 0.3, np.ones(3), np.ones(3))) for lamp in LAMPS]
+    return row + [render(who, *pose).image for who in lit]
 
 
 def contact_sheet(people: Sequence[Person], size: int = 256) -> UInt8[np.ndarray, "h w 3"]:

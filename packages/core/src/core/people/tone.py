@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from scipy.ndimage import gaussian_filter
 
-from core.people.geometry import LAYER_BACK, LAYER_FRONT
+from core.people.geometry import LAYER_BACK, LAYER_FRONT, LAYER_SIDE
 from core.people.lighting import with_photograph
 from core.people.person import Person
 
@@ -87,7 +87,7 @@ def retone(person: Person, tone: Tone) -> Person:
     """The same person with skin of another tone; hair, eyes, teeth, clothes and background stay."""
     usual = usual_colour(person)
     textures = person.textures.copy()
-    for layer in (LAYER_FRONT, LAYER_BACK):
+    for layer in (LAYER_FRONT, LAYER_BACK, LAYER_SIDE):
         colours = textures[layer, ..., :3]
         textures[layer, ..., :3] = tone.apply(colours, skin_share(colours, person.classes[layer], usual), usual)
     neck = gaussian_filter((person.torso.classes == 2).astype(np.float32), 1.5)
