@@ -19,7 +19,7 @@ def folded(network: nn.Module, depth: int | None = None) -> nn.Module:
     """A copy that gives the same results up to rounding, in eval mode and without gradients.
 
     Parametrised weights (spectral norm) are worked out, batch norms that follow a convolution are merged into it, activations
-    overwrite their input.
+    overwrite their input. Weights are channels-last, which makes features so: convolutions of CPUs are up to twice as fast at it.
 
     Args:
         network: what to copy; it stays as it is.
@@ -37,6 +37,9 @@ def folded(network: nn.Module, depth: int | None = None) -> nn.Module:
             for name, child in part.named_children():
                 if isinstance(child, nn.Conv3d):
                     setattr(part, name, ShallowConv3d(child, depth))
+    for tensor in [*copy.parameters(), *copy.buffers()]:
+        if tensor.ndim == 4:
+            tensor.data = tensor.data.contiguous(memory_format=torch.channels_last)
     return copy
 
 

@@ -45,7 +45,7 @@ class Mixer:
 
     def scenery(self, background: Float[Tensor, "b c f f"]) -> Float[Tensor, "b n f f"]:
         """The background's part; once per source."""
-        return F.conv2d(background, *self.background)
+        return F.conv2d(background, *self.background).contiguous(memory_format=torch.channels_last)
 
     def moving(self, hidden: Float[Tensor, "b k s s"], size: int) -> Float[Tensor, "b n f f"]:
         """The torso's part at the fusion size."""

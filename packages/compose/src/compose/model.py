@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from compose.background import BackgroundEncoder
 from compose.box import Box
 from compose.config import HTBSRConfig
+from compose.folding import folded
 from compose.fusion import FOG, blend, concat_layers, fuse, over, person_mask
 from compose.head_skip import HeadSkip, head_layer
 from compose.keypoints import KeypointDetector
@@ -128,6 +129,7 @@ class HTBSR(nn.Module, Pretrained):
             self.head_torso_block = SynthesisBlock(width, width, config.style_channels, up=False)
         self.head_skip = HeadSkip(width, config.fuse_channels) if config.head_skip else None
         self.mixer: Mixer | None = None
+        self.plain_skip: tuple[HeadSkip, ...] = ()
         learned = config.keypoint_source == "learned"
         self.detector = KeypointDetector(len(config.keypoints), config.motion_channels[:-1]) if learned else None
         if config.final_composite:  # the first output is the stage-2 head: the fusion adds nothing yet
@@ -155,12 +157,14 @@ class HTBSR(nn.Module, Pretrained):
             self.head_torso_block.fold()
         elif self.config.final_composite:
             self.mixer = Mixer.of(self.mix, self.torso_features)
+        if self.head_skip is not None:
+            self.plain_skip = (folded(self.head_skip),)
         return self
 
     def train(self, mode: bool = True) -> "HTBSR":
         """Training needs the factors again."""
         if mode:
-            self.mixer = None
+            self.mixer, self.plain_skip = None, ()
         return super().train(mode)
 
     def prepare(
@@ -258,6 +262,7 @@ class HTBSR(nn.Module, Pretrained):
         The head is drawn only where its mask is not empty; the margin makes that exact.
         """
         size = self.config.image_size
+        skip = self.plain_skip[0] if self.plain_skip else self.head_skip
         photo = None if view is None or source.head is None else HeadSkip.move(source.head, view)
         box = self._head_box(weights, photo)
         head, head_rgb = self.superres.block0(box.cut(feature), box.cut(feature[:, :3]))
@@ -265,14 +270,14 @@ class HTBSR(nn.Module, Pretrained):
         head_mask, person = (box.cut(mask, 2) for mask in self._masks(weights, torso))
         if photo is not None:
             evidence = box.cut(HeadSkip.evidence(photo, view, weights), 2)
-            head = head + self.head_skip.features(evidence)
+            head = head + skip.features(evidence)
         refinement, head_rgb = self._refine(head, head_rgb, torso, source, head_mask, person, box)
         mixed = head + refinement
         drawn = self.superres.block1(mixed, head_rgb)[1]
         below = blend(resize(torso.image, size), source.background_image, resize(torso.mask, size))
         cover = box.cut(resize(weights, size), 4)
         if photo is not None:
-            layers = blend(box.cut(photo, 4), torch.cat([drawn, cover], 1), self.head_skip.trust(mixed, evidence))
+            layers = blend(box.cut(photo, 4), torch.cat([drawn, cover], 1), skip.trust(mixed, evidence))
             drawn, cover = layers.split([3, 1], 1)
         image = box.paste(over(drawn, box.cut(below, 4), cover, self.config.head_threshold), below, 4)
         return self._composite(image, torso)

@@ -241,8 +241,11 @@ class SynthesisBlock(nn.Module):
             for layer in self.children():
                 ones = torch.ones(1, layer.affine.weight.shape[1]).to(layer.weight)
                 weight = layer.constant_weight(ones)
-                # a transposed convolution is twice as fast if its weight needs no reordering
-                layer.folded = weight.transpose(0, 1).contiguous().transpose(0, 1) if layer.up else weight.contiguous()
+                # in the order in which convolutions of channels-last features want it: up to twice as fast
+                if layer.up:
+                    layer.folded = weight.transpose(0, 1).contiguous().transpose(0, 1)
+                else:
+                    layer.folded = weight.contiguous(memory_format=torch.channels_last)
         return self
 
     def train(self, mode: bool = True) -> "SynthesisBlock":
