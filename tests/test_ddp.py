@@ -38,6 +38,7 @@ def test_two_ranks_see_different_people_and_end_with_one_network(tmp_path):
     command = [
         sys.executable, "-m", "experiments.launch", "run", "recon", "fit", "-c", "experiments/recon/debug.yaml",
         "--trainer.devices", "2", "--trainer.strategy", "ddp_find_unused_parameters_true", "--trainer.max_steps", "3",
+        "--model.superres_start", "1",  # asleep at first: no gradients to wait for
         "--trainer.callbacks+", "witness.Witness", "--trainer.callbacks.folder", str(tmp_path),
     ]  # fmt: skip
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240)

@@ -40,7 +40,11 @@ trainer:
       init_args: {{dirpath: {folder}/checkpoints, every_n_train_steps: 2, save_last: true}}
     - class_path: witness.Witness
       init_args: {{file: {folder}/seen.jsonl, die: {die}}}
-model: {{init_from: null, finetune_start: 2, steadiness: {{temporal_target: 1.0e-6, blink_target: 1.0e-6}}, schedule: {{lr: 1.0e-3, warmup: 1}}}}
+model:
+  init_from: null
+  finetune_start: 2
+  steadiness: {{temporal_target: 1.0e-6, blink_target: 1.0e-6}}
+  schedule: {{lr: 1.0e-3, warmup: 1}}
 data: {{pairs_per_clip: 1}}
 """
 
@@ -55,7 +59,7 @@ def run(place, folder, die=-1, *words):
     }  # fmt: skip
     command = [sys.executable, "-m", "experiments.launch", "run", "animate", "fit", "-c", "experiments/animate/debug.yaml"]
     command += ["-c", str(folder / "callbacks.yaml"), *words]
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=280)
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600)
 
 
 def seen(folder):
@@ -64,7 +68,7 @@ def seen(folder):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_killed_run_goes_on_with_the_next_batch_and_the_same_losses(tmp_path):
     (tmp_path / "witness.py").write_text(WITNESS)
     whole, broken = tmp_path / "whole", tmp_path / "broken"
