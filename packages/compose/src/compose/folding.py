@@ -33,10 +33,7 @@ def folded(network: nn.Module, depth: int | None = None) -> nn.Module:
     for part in [part for part in copy.modules() if isinstance(part, nn.Sequential)]:
         _merge_norms(part)
     if depth is not None and 1 < depth <= SHALLOW:
-        for part in list(copy.modules()):
-            for name, child in part.named_children():
-                if isinstance(child, nn.Conv3d):
-                    setattr(part, name, ShallowConv3d(child, depth))
+        _flatten(copy, depth)
     for tensor in [*copy.parameters(), *copy.buffers()]:
         if tensor.ndim == 4:
             tensor.data = tensor.data.contiguous(memory_format=torch.channels_last)
@@ -49,6 +46,14 @@ def _plain(conv: nn.Conv2d) -> nn.Conv2d:
     plain.weight = nn.Parameter(conv.weight.detach().clone(), requires_grad=False)
     plain.bias = conv.bias
     return plain.eval()
+
+
+def _flatten(network: nn.Module, depth: int) -> None:
+    """Planar convolutions in place of those over a shallow volume."""
+    for part in list(network.modules()):
+        for name, child in part.named_children():
+            if isinstance(child, nn.Conv3d):
+                setattr(part, name, ShallowConv3d(child, depth))
 
 
 def _merge_norms(layers: nn.Sequential) -> None:

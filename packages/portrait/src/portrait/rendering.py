@@ -22,8 +22,11 @@ from torch.nn import functional as F
 
 from portrait.plan import Plan
 from portrait.source import to_image, torso_keypoints
-from portrait.stream import prefetch
+from portrait.stream import prefetch, side_by_side
 from portrait.timing import StageTimer
+
+WORKERS = 4
+"""Frames drawn at once on a CPU at most; each needs about 200 MiB."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,7 @@ class Renderer:
         self.device, self.batch, self.timer = device, batch, timer
 
     def frames(self, plan: Plan, maps: Collection[int] = ()) -> Iterator[Frame]:
-        """All frames of ``plan`` in order; the PNCCs of the next batch are drawn in another thread meanwhile.
+        """All frames of ``plan`` in order. Their PNCCs are drawn ahead in another thread, and on a CPU several frames side by side.
 
         Args:
             plan: what to render.
@@ -102,14 +105,23 @@ class Renderer:
         """
         try:
             scene = self._scene(plan)
-            for start, pncc in prefetch(self._pnccs(plan.motion)):
-                part = plan.motion[start : start + len(pncc)]
+
+            def draw(item: tuple[int, Tensor]) -> list[Frame]:
+                start, pncc = item
                 wanted = [i for i in range(len(pncc)) if start + i in maps]
-                images, extra = self._batch(scene, part, pncc, wanted)
-                for i, image in enumerate(images):
-                    yield Frame(start + i, image, {name: pictures[i] for name, pictures in extra.items()} if i in wanted else {})
+                images, extra = self._batch(scene, plan.motion[start : start + len(pncc)], pncc, wanted)
+                shown = ({name: pictures[i] for name, pictures in extra.items()} if i in wanted else {} for i in range(len(images)))
+                return [Frame(start + i, image, map_) for i, (image, map_) in enumerate(zip(images, shown, strict=True))]
+
+            for frames in side_by_side(draw, prefetch(self._pnccs(plan.motion)), self._workers):
+                yield from frames
         except torch.cuda.OutOfMemoryError as error:
             raise PortraitError("E_MEMORY", "the GPU has too little free memory", "Free some, or use --device cpu.") from error
+
+    @property
+    def _workers(self) -> int:
+        """How many batches are drawn at once: on a CPU as many as torch has threads, within reason for the memory."""
+        return min(torch.get_num_threads(), WORKERS) if self.device.type == "cpu" else 1
 
     @torch.inference_mode()
     def _scene(self, plan: Plan) -> _Scene:

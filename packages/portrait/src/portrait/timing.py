@@ -1,13 +1,14 @@
 """Where the time goes: seconds per stage, and the peak memory of the process."""
 
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 
 class StageTimer:
-    """Adds up wall time under names.
+    """Adds up wall time under names; threads at work side by side count each for itself.
 
     Attributes:
         seconds: total seconds per stage.
@@ -17,6 +18,7 @@ class StageTimer:
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
         self.items: dict[str, int] = {}
+        self._lock = threading.Lock()
 
     @contextmanager
     def __call__(self, stage: str, items: int = 1) -> Iterator[None]:
@@ -25,8 +27,10 @@ class StageTimer:
         try:
             yield
         finally:
-            self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
-            self.items[stage] = self.items.get(stage, 0) + items
+            passed = time.perf_counter() - start
+            with self._lock:
+                self.seconds[stage] = self.seconds.get(stage, 0.0) + passed
+                self.items[stage] = self.items.get(stage, 0) + items
 
     def report(self) -> str:
         """One line: mean milliseconds per item of every stage, in order of first use."""
