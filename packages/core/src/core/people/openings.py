@@ -43,7 +43,7 @@ def grain(image: UInt8[np.ndarray, "h w 3"], known: Bool[np.ndarray, "h w"]) -> 
     if inner.sum() < 100:
         return image
     noise = gaussian_filter(np.random.default_rng(0).normal(size=light.shape), (4.0, 0.8))
-    strength = min(float(np.median(np.abs(fine[inner]))) * 1.48, 14.0) / max(float(light[inner].mean()), 1.0)
+    strength = min(float(np.median(np.abs(fine[inner]))) * 1.48, 7.0) / max(float(light[inner].mean()), 1.0)
     factor = 1 + noise / noise.std() * strength * gaussian_filter((~known).astype(np.float32), 2.0)
     return np.clip(image * factor[..., None] + 0.5, 0, 255).astype(np.uint8)
 
