@@ -1,16 +1,20 @@
 """One frame of the embedded `tiny`, whole and stage by stage, on a real photograph."""
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache
 
 import torch
+from compose import HTBSR
+from compose.lookback import HeadSurface, LookBack, head_surface, look_back
 from core.camera import Camera
 from core.face import FaceCoeffs, render_pncc
 from core.render.reference import ReferenceRenderer
+from core.render.volume import Rendering
 from portrait import Portrait
 from portrait.plan import Plan
-from portrait.source import Source
+from portrait.source import Source, torso_keypoints
 
 from benchmarks.faces import talking
 from benchmarks.row import Case, Row
@@ -103,6 +107,48 @@ def _volume(device: torch.device) -> Case:
     )
 
 
+def _surface(scene: Scene, head: Rendering, camera: Camera, coeffs: FaceCoeffs) -> HeadSurface:
+    chord = scene.portrait.avatar.renderer.volume.chord(camera, head.depth.shape[-1])
+    return head_surface(scene.portrait.face, head, chord, coeffs, scene.source.coeffs.exp)
+
+
+def _looking_back(scene: Scene) -> tuple[Rendering, Callable[[], LookBack]]:
+    """The rendered head of the frame, and what looks back from it."""
+    still, portrait = scene.source.coeffs, scene.portrait
+    camera = Camera.from_pose(still.euler, still.trans, portrait.avatar.renderer.config.focal).to(scene.planes.device)
+    with torch.inference_mode():
+        photographed, head = (portrait.avatar.renderer.render_raw(scene.planes, each) for each in (camera, scene.camera))
+        source = _surface(scene, photographed, camera, still)
+    return head, lambda: look_back(_surface(scene, head, scene.camera, scene.motion[:1]), scene.camera, source, camera)
+
+
+def _lookback(device: torch.device) -> Case:
+    return Case(_inference(_looking_back(_scene(device))[1]))
+
+
+def _compose(device: torch.device) -> Case:
+    scene = _scene(device)
+    folded = scene.portrait.compositor
+    plain = deepcopy(folded).train().eval()  # training takes the folding back
+    head, back = _looking_back(scene)
+    source = scene.source
+    given = (source.torso, source.segmap, source.background, source.torso_mask, source.head, source.head_mask)
+    layers = [layer.to(device) for layer in given]
+    points = [torso_keypoints(scene.portrait.face, coeffs).to(device) for coeffs in (source.coeffs, scene.motion[:1])]
+    with torch.inference_mode():
+        view = back()
+
+    def run(network: HTBSR) -> Callable[[], torch.Tensor]:
+        with torch.inference_mode():
+            features = network.prepare(*layers)
+        return _inference(lambda: network(head.feature, head.weights, features, *points, view).image)
+
+    def note(ours: object, theirs: object) -> str:
+        return f"largest difference {(ours - theirs).abs().max().item():.1e}"
+
+    return Case(run(folded), baseline=run(plain), baseline_name="without folding", note=note)
+
+
 def _frame(device: torch.device) -> Case:
     scene = _scene(device)
     plan = Plan(scene.source, scene.source.background, scene.motion)
@@ -113,5 +159,7 @@ ROWS = (
     Row("tiny.reconstruct", _reconstruct, cuda=True),
     Row("tiny.adapter", _adapter, cuda=True),
     Row("tiny.volume", _volume, cuda=True),
+    Row("tiny.lookback", _lookback, cuda=True),
+    Row("tiny.compose", _compose, cuda=True),
     Row("tiny.frame", _frame, bar=8, cuda=True),
 )

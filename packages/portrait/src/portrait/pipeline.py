@@ -41,6 +41,7 @@ class Portrait:
         timer: wall time per stage since construction.
         size: side of the frames in pixels.
         avatar: stages 1 and 2, in eval mode.
+        compositor: stage 3, folded.
 
     Raises:
         PortraitError: ``E_FACE_MODEL`` when the weights belong to another 3DMM.
@@ -60,7 +61,7 @@ class Portrait:
         compositor.fold()
         self.size = compositor.config.image_size
         batch = batch or (1 if self.device.type == "cpu" else 8)
-        self.avatar = avatar
+        self.avatar, self.compositor = avatar, compositor
         self._renderer = Renderer(avatar, compositor, face, self.device, batch, self.timer)
 
     @classmethod
