@@ -176,7 +176,7 @@ def test_a_file_that_says_how_long_it_is_is_refused_at_once(tmp_path, monkeypatc
     monkeypatch.setattr(sound_module._Levels, "add", lambda self, block: heard.append(len(block)))
     with pytest.raises(PortraitError, match=r"E_AUDIO_LONG: .* is longer than 50 s"):
         read_audio(tmp_path / "a.wav", max_seconds=50)
-    assert sum(heard) < 5 * RATE
+    assert not heard
 
 
 def test_a_colon_in_a_name_is_no_protocol(tmp_path, monkeypatch):

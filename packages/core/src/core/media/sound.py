@@ -84,11 +84,14 @@ def open_sound(path: str | Path, max_seconds: float | int = 3600.0) -> Sound:
     """
     file = check_input(path, "AUDIO")
     source = sound_blocks(file, str(path))
+    too_long = PortraitError("E_AUDIO_LONG", f"{str(path)!r} is longer than {max_seconds:.0f} s", "Cut it into parts.")
+    if source.promised > MISJUDGED * max_seconds:
+        raise too_long
     levels = _Levels()
     for block in source.blocks:
         levels.add(block)
-        if levels.samples > max_seconds * source.rate or source.promised > MISJUDGED * max_seconds:
-            raise PortraitError("E_AUDIO_LONG", f"{str(path)!r} is longer than {max_seconds:.0f} s", "Cut it into parts.")
+        if levels.samples > max_seconds * source.rate:
+            raise too_long
     if levels.samples == 0:
         raise PortraitError("E_AUDIO_EMPTY", f"{str(path)!r} holds no samples", "Record or export the sound again.")
     if levels.samples < SHORTEST * source.rate:
