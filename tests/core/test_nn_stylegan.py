@@ -78,6 +78,8 @@ def test_folding_changes_nothing_and_training_takes_it_back():
     expected = net(feature[:, :3], feature)
     assert torch.equal(net.eval().fold()(feature[:, :3], feature), expected)
     assert net.block0.conv0.folded is not None
+    with torch.no_grad():  # in place and as planes
+        torch.testing.assert_close(net(feature[:, :3], feature), expected, atol=1e-5, rtol=1e-5)
     assert net.train().block0.conv0.folded is None
 
 

@@ -156,6 +156,10 @@ class ModulatedConv2d(nn.Module):
         """Plain convolution at the same or twice the size."""
         if self.up:
             return blur2d(F.conv_transpose2d(x, weight.transpose(0, 1), stride=2), 1, 4.0, bias)
+        if weight.shape[-1] == 1 and bias is not None and not torch.is_grad_enabled():  # planes of colours, which all that follows wants
+            flat = x.flatten(2) if x.is_contiguous() else x.permute(0, 2, 3, 1).flatten(1, 2).transpose(1, 2)
+            product = torch.baddbmm(bias[:, None].expand(len(x), -1, 1), weight[None, :, :, 0, 0].expand(len(x), -1, -1), flat)
+            return product.unflatten(2, x.shape[2:])
         if weight.shape[-1] == 1:  # a matrix product; convolution libraries are slow at it for few channels
             return F.linear(x.permute(0, 2, 3, 1), weight[:, :, 0, 0], bias).permute(0, 3, 1, 2)
         return F.conv2d(x, weight, bias, padding=weight.shape[-1] // 2)
