@@ -16,7 +16,7 @@ photos=()
 fit() {  # STAGE MINUTES OPTIONS...
   local stage="$1" limit="$2"
   shift 2
-  lightning run "$stage" fit "$@" --trainer.max_time "00:00:$limit:00" --ckpt_path last
+  lightning run "$stage" fit "$@" --trainer.max_time "$(printf '00:%02d:%02d:00' $((limit / 60)) $((limit % 60)))" --ckpt_path last
 }
 
 store="$REAL3D_DATA/people-tiny"
