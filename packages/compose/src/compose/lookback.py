@@ -132,9 +132,9 @@ def look_back(frame: HeadSurface, camera: Camera, source: HeadSurface, source_ca
     error = rearrange(distance, "b (h w) -> b 1 h w", h=size) - there[:, :1]
     another = 1 - torch.exp(-(error / TOLERANCE).square())
     seen = finer_map(1 - another * frame.known * there[:, 1:])
-    there = finer_map(rearrange(place, "b h w c -> b c h w"))
-    shut = F.grid_sample(source.skin, rearrange(there, "b c h w -> b h w c"), align_corners=False)
-    stretched = 1 - area(there).clamp(0, 1)
+    finer = finer_map(rearrange(place, "b h w c -> b c h w"))
+    shut = F.grid_sample(source.skin, rearrange(finer, "b c h w -> b h w c"), align_corners=False)
+    stretched = 1 - area(finer).clamp(0, 1)
     return LookBack(place, seen * (1 - frame.holes * torch.maximum(shut, stretched)), frame.skin)
 
 
