@@ -19,6 +19,7 @@ from core.people.openings import cavity, continue_colours, grain, made_texture, 
 from core.people.person import Person, Torso
 from core.people.surface import FaceMotion, boundary_loops, face_surface
 from core.people.torso import complete_torso
+from core.perception.parts import Parsing
 
 TOOTHY = 0.035
 """Opening of the mouth in 3DMM units from which on the photograph's own teeth are used."""
@@ -77,12 +78,17 @@ class Fit:
         return self.irises or Irises.of(self.xy)
 
 
-def fit_photograph(landmarks: Float[np.ndarray, "n d"]) -> Fit:
-    """Fit the face model and correct its vertices sideways so that they project exactly to the landmarks."""
+def fit_photograph(landmarks: Float[np.ndarray, "n d"], coeffs: FaceCoeffs | None = None) -> Fit:
+    """Fit the face model and correct its vertices sideways so that they project exactly to the landmarks.
+
+    Args:
+        landmarks: refined landmarks, photograph coordinates.
+        coeffs: of an earlier fit, which is then not made again.
+    """
     from core.face.fitting import fit_image
 
     face, _ = face_and_loops()
-    coeffs = fit_image(face, landmarks[:468].astype(np.float32))
+    coeffs = fit_image(face, landmarks[:468].astype(np.float32)) if coeffs is None else coeffs
     fitted = face.vertices(coeffs.id, coeffs.exp)[0].detach().double().numpy()
     pose = Pose.from_euler(coeffs.euler[0].numpy(), coeffs.trans[0].numpy())
     distance = FIT_DISTANCE - pose.apply(fitted)[:, 2]
@@ -102,7 +108,16 @@ def lift(image: UInt8[np.ndarray, "s s 3"], name: str) -> Person:
     Raises:
         PortraitError: no usable face: ``E_NO_FACE``, ``E_BAD_PHOTO`` with the reason.
     """
-    from core.data.layers import split_layers
+    landmarks, parsing = observe(image, name)
+    return lift_observed(image, name, fit_photograph(landmarks), parsing)
+
+
+def observe(image: UInt8[np.ndarray, "s s 3"], name: str) -> tuple[Float[np.ndarray, "n 3"], Parsing]:
+    """What detectors see in a square photograph: landmarks of the face and parts.
+
+    Raises:
+        PortraitError: ``E_NO_FACE``.
+    """
     from core.perception.landmarks import detect_faces
     from core.perception.parsing import parse
 
@@ -110,8 +125,23 @@ def lift(image: UInt8[np.ndarray, "s s 3"], name: str) -> Person:
     if not faces:
         raise PortraitError("E_NO_FACE", f"no face found in {name}", "Use a photograph that shows one face from the front.")
     landmarks = np.asarray(faces[0].landmarks, np.float64)
-    fit = fit_photograph(landmarks)
-    parsing = parse(image, landmarks)
+    return landmarks, parse(image, landmarks)
+
+
+def lift_observed(image: UInt8[np.ndarray, "s s 3"], name: str, fit: Fit, parsing: Parsing) -> Person:
+    """Make a person of what was observed in a photograph; needs no detector.
+
+    Args:
+        image: RGB.
+        name: unique name.
+        fit: of its landmarks.
+        parsing: its parts, as large as the image.
+
+    Raises:
+        PortraitError: ``E_BAD_PHOTO`` with the reason.
+    """
+    from core.data.layers import split_layers
+
     check(fit, np.asarray(parsing.labels), name)
     layers = split_layers(image, parsing)
     return assemble(image, name, fit, np.asarray(parsing.labels), np.asarray(parsing.head_alpha), layers)
