@@ -127,23 +127,23 @@ I2P_PRESETS = {
         "fuse_channels": (16, 16),
     },
     "tiny": {
-        "image_size": 128,
-        "head_frame": 0.76,
+        "image_size": 192,
+        "head_frame": 0.86,
         "plane_channels": 16,
         "resnet": "",
-        "resnet_widths": (32, 48, 96, 128),
+        "resnet_widths": (48, 64, 128, 192),
         "plain_norm": "group",
         "rates": (2, 4, 6),
-        "encoder_channels": 96,
+        "encoder_channels": 128,
         "dropout": 0.0,
         "width": 256,
         "heads": 4,
         "blocks": 3,
-        "plane_width": 96,
+        "plane_width": 128,
         "plane_heads": 2,
-        "lift_channels": (32, 32),
-        "detail_channels": (24, 32),
-        "fuse_channels": (48, 32),
+        "lift_channels": (64, 48),
+        "detail_channels": (32, 48),
+        "fuse_channels": (64, 48),
     },
     "40M": {"width": 512, "blocks": 3, "plane_width": 512},
     "87M": {},
@@ -151,7 +151,7 @@ I2P_PRESETS = {
     "200M": {"blocks": 14, "plane_blocks": 4},
 }
 # Heads of the embedded people in the space of the planes, hair included; FIT_FOCAL cameras show +-0.32 or more around the face.
-_HEAD = {"box": 0.76, "bound_centre": (0.0, 0.0, 0.04), "bound_radius": (0.36, 0.38, 0.33)}
+_HEAD = {"box": 0.86, "bound_centre": (0.0, 0.0, 0.03), "bound_radius": (0.41, 0.43, 0.37)}
 _SCRATCH = {
     "activation": "silu",
     "sigma_bias": -1.5,

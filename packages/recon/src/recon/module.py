@@ -21,6 +21,7 @@ from recon.config import HeadRendererConfig, I2PConfig
 from recon.model import I2P
 from recon.objective import HeadTarget, ReconWeights, head_losses
 from recon.renderer import HeadRenderer
+from recon.tint import tinted
 from recon.views import HeadView, ViewBatch
 
 
@@ -49,6 +50,7 @@ class ReconModule(StageModule):
         seed: int = 0,
         input_size: int | None = None,
         raw_size: int | None = None,
+        tint: float = 0.0,
     ) -> None:
         """Options.
 
@@ -70,6 +72,7 @@ class ReconModule(StageModule):
             input_size: side of I2P's input instead of the preset's; I2P is convolutional, so a cheap first part of the training may
                 run on smaller images and planes.
             raw_size: side of the raw rendering instead of the preset's (the data's size is four times that), for the same reason.
+            tint: how far the colours of a person, all views alike, are changed at random (``recon.tint``); 0: not at all.
         """
         renderer = HeadRendererConfig.preset(scale if scale in ("debug", "tiny") else "paper")
         if raw_size is not None:
@@ -88,7 +91,7 @@ class ReconModule(StageModule):
         self.window = window
         self.decoder_start, self.superres_start = decoder_start, superres_start
         self.source_view_every, self.source_view_half, self.source_view_always = source_view_every, source_view_half, source_view_always
-        self.plane_resize = plane_resize
+        self.plane_resize, self.tint = plane_resize, tint
 
     def networks(self) -> dict[str, Pretrained]:
         """``i2p`` and ``renderer``."""
@@ -117,6 +120,7 @@ class ReconModule(StageModule):
     def objective(self, batch: ViewBatch) -> Outcome:
         """Eq. 7 over the target views and, now and then, the source view."""
         generator = self.randomness()
+        batch = tinted(batch, self.tint, generator)
         planes = self.i2p(batch.source.head, batch.source.camera)
         seen = planes if self.plane_resize >= 1 else resize_planes(planes, generator, self.plane_resize)
         views = [(view, self.weights.novel_adversarial) for view in batch.targets]
@@ -140,7 +144,8 @@ class ReconModule(StageModule):
         if self.window is not None:
             mask = torch.nn.functional.avg_pool2d(view.head_mask, view.head_mask.shape[-1] // raw_size)
             window = draw_window(mask + 0.1, self.window, generator)
-        rendering = self.renderer(planes, view.camera, window=window, generator=generator)
+        finish = bool(self.weights.image or self.weights.gradient or self.weights.perceptual or self.adversary)
+        rendering = self.renderer(planes, view.camera, window=window, generator=generator, finish=finish)
         target = HeadTarget.of(view, raw_size, window)
         terms = head_losses(rendering, target, self.weights, self.perceptual)
         return terms, Views(rendering.image, rendering.raw, view.camera), Views(target.image, target.raw, view.camera)

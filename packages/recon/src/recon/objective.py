@@ -19,6 +19,8 @@ class ReconWeights:
 
     raw: float = 1.0
     """L1 on the raw rendering."""
+    raw_squared: float = 0.0
+    """Squared error on the raw rendering; ours, what PSNR counts."""
     image: float = 1.0
     """L1 on the final image."""
     perceptual: float = 0.1
@@ -72,10 +74,11 @@ def head_losses(
         weights: a term of weight 0 is not evaluated.
         perceptual: distance of two image batches in [-1, 1]; needed unless its weight is 0.
     """
-    losses = {
-        "raw": weights.raw * F.l1_loss(rendering.raw, target.raw),
-        "image": weights.image * F.l1_loss(rendering.image, target.image),
-    }
+    losses = {"raw": weights.raw * F.l1_loss(rendering.raw, target.raw)}
+    if weights.image:
+        losses["image"] = weights.image * F.l1_loss(rendering.image, target.image)
+    if weights.raw_squared:
+        losses["raw_squared"] = weights.raw_squared * F.mse_loss(rendering.raw, target.raw)
     if weights.mask:
         losses["mask"] = weights.mask * F.mse_loss(rendering.weights, target.mask)
     if weights.gradient:

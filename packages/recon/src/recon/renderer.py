@@ -9,6 +9,7 @@ from core.nn.superres import SuperResolution
 from core.render.volume import Rendering, VolumeRenderer
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from recon.config import HeadRendererConfig
 
@@ -48,6 +49,7 @@ class HeadRenderer(nn.Module, Pretrained):
         window: Window | None = None,
         generator: torch.Generator | None = None,
         w: Float[Tensor, "b d"] | None = None,
+        finish: bool = True,
     ) -> HeadRendering:
         """Render the whole image, or one window of it.
 
@@ -58,10 +60,12 @@ class HeadRenderer(nn.Module, Pretrained):
                 window the super-resolution sees zeros in place of its neighbours.
             generator: jitters the samples along rays (training); None is deterministic.
             w: style of the super-resolution; None is all ones, as Real3D-Portrait trains it.
+            finish: False leaves the super-resolution out: the image is then the raw one, enlarged.
         """
         volume = self.render_raw(planes, camera, window, generator)
         raw = volume.feature[:, :3]
-        return HeadRendering(self.superres(raw, volume.feature, w), raw, volume.feature, volume.depth, volume.weights)
+        image = self.superres(raw, volume.feature, w) if finish else F.interpolate(raw, scale_factor=4.0, mode="bilinear")
+        return HeadRendering(image, raw, volume.feature, volume.depth, volume.weights)
 
     def render_raw(
         self,
