@@ -1,5 +1,6 @@
 """A labelled person: a head of textured meshes, a flat torso and a background, and how to look at it."""
 
+import math
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -9,6 +10,8 @@ from jaxtyping import Float, UInt8
 
 from core.camera import FIT_FOCAL, Camera
 from core.face.coeffs import FaceCoeffs
+from core.face.model import FaceModel, pose_points
+from core.face.model import project as image_points
 from core.people.eyes import Eyes
 from core.people.geometry import LAYER_BACK, LAYER_MADE, HeadMesh, Pose, project
 from core.people.openings import mouth_light
@@ -50,6 +53,7 @@ class Person:
         background: uint8 RGB.
         eyes: how they turn.
         photograph: the source view itself, where there is one.
+        reach: how far the head may be turned from its source view, radians of yaw.
     """
 
     name: str
@@ -65,6 +69,7 @@ class Person:
     background: UInt8[np.ndarray, "s s 3"]
     eyes: Eyes
     photograph: UInt8[np.ndarray, "s s 3"] | None = field(default=None, repr=False)
+    reach: float = math.radians(34.0)
 
     @cached_property
     def source_pose(self) -> Pose:
@@ -101,7 +106,9 @@ class PersonFrame:
         coeffs: identity, expression, pose (batch of one).
         camera: the same pose as a camera label with ``FIT_FOCAL``.
         keypoints: 68 projected key points, x and y in [-1, 1], y down, z = 0.
+        landmarks: the same of MediaPipe's 468 points.
         gaze: yaw and pitch of the eyes in the head, radians, signs as in ``coeffs.euler``.
+        torso_lag: how far the torso is from where the head's pose has it, 3DMM units of camera space; zero when it follows at once.
     """
 
     image: UInt8[np.ndarray, "s s 3"]
@@ -114,12 +121,39 @@ class PersonFrame:
     coeffs: FaceCoeffs
     camera: Camera
     keypoints: Float[np.ndarray, "68 3"]
+    landmarks: Float[np.ndarray, "468 3"]
     gaze: Float[np.ndarray, "2"]
+    torso_lag: Float[np.ndarray, "3"]
 
     @property
     def background_alpha(self) -> Float[np.ndarray, "s s"]:
         """What is neither head nor torso."""
         return 1 - self.head_alpha - self.torso_alpha
+
+    @property
+    def person_alpha(self) -> Float[np.ndarray, "s s"]:
+        """Head and torso."""
+        return self.head_alpha + self.torso_alpha
+
+    @property
+    def torso_keypoints(self) -> Float[np.ndarray, "68 3"]:
+        """The key points of a head that the torso does not lag behind: what a network must know to place a torso that does."""
+        c = self.coeffs
+        moved = pose_points(FaceModel.embedded().keypoints(c.id, c.exp, 68), c.euler, c.trans + torch.from_numpy(self.torso_lag)[None])
+        flat = image_points(moved)[0].numpy() * 2 - 1
+        return np.concatenate([flat, np.zeros((68, 1), np.float32)], 1)
+
+    def pnccs(self, source: Float[np.ndarray, "64"], size: int | None = None) -> Float[np.ndarray, "3 3 size size"]:
+        """Canonical, source and driving PNCC, [-1, 1] (spec 1.4); drawn when asked for, as networks draw theirs on the training device.
+
+        Args:
+            source: expression code of the source view.
+            size: side; None is that of the picture.
+        """
+        from core.face.pncc import render_pncc
+
+        codes = torch.stack([torch.zeros(64), torch.as_tensor(np.asarray(source, np.float32)), self.coeffs.exp[0]])
+        return render_pncc(FaceModel.embedded(), self.coeffs.id.expand(3, -1), codes, size or len(self.image)).numpy()
 
 
 def _window(rows: Float[np.ndarray, "v 6"], size: int, step: int) -> tuple[int, int, int, int]:
@@ -156,9 +190,10 @@ def _draw_head(
     return samples[0], samples[1], window
 
 
-def _torso_map(person: Person, pose: Pose, size: int) -> tuple[float, float, float]:
+def _torso_map(person: Person, pose: Pose, lag: np.ndarray, size: int) -> tuple[float, float, float]:
     """(scale, x, y): torso pixel = scale * image pixel + (x, y); the torso follows the foot of the neck."""
     before, after = (p.apply(person.torso.pivot[None]) for p in (person.source_pose, pose))
+    after = after + lag
     side = person.torso.image.shape[0]
     scale = (10 - after[0, 2]) / (10 - before[0, 2]) * side / size
     x, y = project(before)[0] * side - 0.5 - scale * (project(after)[0] * size - 0.5)
@@ -173,6 +208,7 @@ def render(
     size: int = 512,
     step: int = 2,
     gaze: Float[np.ndarray, "2"] | None = None,
+    torso_lag: Float[np.ndarray, "3"] | None = None,
 ) -> PersonFrame:
     """Show a person.
 
@@ -184,10 +220,12 @@ def render(
         size: image side.
         step: samples per pixel side.
         gaze: yaw and pitch of the eyes in the head, radians (up to about 30 degrees); None keeps that of the source view.
+        torso_lag: see ``PersonFrame``; None: none.
     """
     from core.people.shading import compose, shade, wear
 
     pose = Pose.from_euler(euler, trans)
+    lag = np.zeros(3, np.float32) if torso_lag is None else np.asarray(torso_lag, np.float32)
     motion = person.motion(exp)
     solid, fringe, window = _draw_head(person, motion, pose, gaze, size, step)
     top, left, height, width = window
@@ -198,11 +236,12 @@ def render(
     gain = np.ones(len(person.textures), np.float32)
     gain[LAYER_MADE] = mouth_light(person.motion.measured + motion)
     shade(solid, fringe, step, (person.textures, person.classes, gain), head, masks[2][view], labels[view])
-    wear((person.torso.image, person.torso.alpha, person.torso.classes), _torso_map(person, pose, size), worn, torso_labels)
+    wear((person.torso.image, person.torso.alpha, person.torso.classes), _torso_map(person, pose, lag, size), worn, torso_labels)
     pictures = tuple(np.empty((size, size, 3), np.uint8) for _ in range(3))
     compose(head, (top, left), worn, person.plate(size), pictures, masks, (labels, torso_labels))
     code, angles, shift = (torch.as_tensor(np.asarray(x, np.float32))[None] for x in (exp, euler, trans))
-    keypoints = project(pose.apply(person.motion.model(exp)[person.keypoints])) * 2 - 1
+    flat = project(pose.apply(person.motion.model(exp))) * 2 - 1
+    landmarks = np.concatenate([flat, np.zeros((len(flat), 1))], 1).astype(np.float32)
     return PersonFrame(
         image=pictures[0],
         head=pictures[1],
@@ -213,8 +252,10 @@ def render(
         depth=masks[2],
         coeffs=replace(person.coeffs, exp=code, euler=angles, trans=shift),
         camera=Camera.from_pose(angles, shift, FIT_FOCAL),
-        keypoints=np.concatenate([keypoints, np.zeros((68, 1))], 1).astype(np.float32),
+        keypoints=landmarks[person.keypoints],
+        landmarks=landmarks,
         gaze=(person.eyes.rest if gaze is None else np.asarray(gaze)).astype(np.float32),
+        torso_lag=lag,
     )
 
 
