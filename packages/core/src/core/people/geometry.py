@@ -17,8 +17,8 @@ LAYER_FRONT, LAYER_EYES, LAYER_TEETH, LAYER_BACK, LAYER_MADE, LAYER_SIDE = range
 """Textures: the photograph, eyes and teeth with what the photograph shows of them continued, the back of the head, what is made up, and
 the side of the face that the photograph shows for the one that it does not."""
 NEAR, FAR = 3.0, 60.0
-_DEPTH_A = (FAR + NEAR) / (FAR - NEAR)
-_DEPTH_B = -2 * FAR * NEAR / (FAR - NEAR)
+DEPTH_A = (FAR + NEAR) / (FAR - NEAR)
+DEPTH_B = -2 * FAR * NEAR / (FAR - NEAR)
 
 
 @dataclass(frozen=True)
@@ -126,4 +126,4 @@ def to_clip(posed: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 4"]:
     """Camera space to clip coordinates of ``core.raster``; image row 0 is the top."""
     distance = FIT_DISTANCE - posed[:, 2]
     x, y = 2 * FIT_FOCAL * posed[:, 0], -2 * FIT_FOCAL * posed[:, 1]
-    return np.stack([x, y, _DEPTH_A * distance + _DEPTH_B, distance], 1).astype(np.float32)
+    return np.stack([x, y, DEPTH_A * distance + DEPTH_B, distance], 1).astype(np.float32)

@@ -190,7 +190,7 @@ def _draw_head(
     return samples[0], samples[1], window
 
 
-def _torso_map(person: Person, pose: Pose, lag: np.ndarray, size: int) -> tuple[float, float, float]:
+def torso_map(person: Person, pose: Pose, lag: np.ndarray, size: int) -> tuple[float, float, float]:
     """(scale, x, y): torso pixel = scale * image pixel + (x, y); the torso follows the foot of the neck."""
     before, after = (p.apply(person.torso.pivot[None]) for p in (person.source_pose, pose))
     after = after + lag
@@ -236,7 +236,7 @@ def render(
     gain = np.ones(len(person.textures), np.float32)
     gain[LAYER_MADE] = mouth_light(person.motion.measured + motion)
     shade(solid, fringe, step, (person.textures, person.classes, gain), head, masks[2][view], labels[view])
-    wear((person.torso.image, person.torso.alpha, person.torso.classes), _torso_map(person, pose, lag, size), worn, torso_labels)
+    wear((person.torso.image, person.torso.alpha, person.torso.classes), torso_map(person, pose, lag, size), worn, torso_labels)
     pictures = tuple(np.empty((size, size, 3), np.uint8) for _ in range(3))
     compose(head, (top, left), worn, person.plate(size), pictures, masks, (labels, torso_labels))
     code, angles, shift = (torch.as_tensor(np.asarray(x, np.float32))[None] for x in (exp, euler, trans))

@@ -1,4 +1,4 @@
-"""``rasterize`` and ``interpolate``: one signature, three backends."""
+"""``rasterize`` and ``interpolate``: one signature, four backends."""
 
 from importlib.util import find_spec
 from typing import Literal
@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-Backend = Literal["auto", "numba", "torch", "nvdiffrast"]
+Backend = Literal["auto", "numba", "scatter", "torch", "nvdiffrast"]
 Size = tuple[int, int]
 
 
@@ -20,7 +20,8 @@ def rasterize(
         clip: vertices in clip coordinates.
         triangles: vertex numbers, any orientation.
         size: (height, width) of the result.
-        backend: ``auto`` takes nvdiffrast for CUDA tensors if it is installed, otherwise the numba z-buffer (on the host).
+        backend: ``auto`` takes nvdiffrast for CUDA tensors if it is installed and ``scatter`` if not, for others the numba z-buffer (on the
+            host); ``torch`` is the twin for reading.
 
     Returns:
         Per pixel ``(b0, b1, z/w, triangle + 1)``, where ``b0`` and ``b1`` are the perspective-correct barycentric weights of the triangle's
@@ -30,9 +31,12 @@ def rasterize(
         ModuleNotFoundError: ``backend="nvdiffrast"`` and the package is not installed.
     """
     if backend == "auto":
-        backend = "nvdiffrast" if clip.is_cuda and find_spec("nvdiffrast") else "numba"
+        on_gpu = "nvdiffrast" if find_spec("nvdiffrast") else "scatter"
+        backend = on_gpu if clip.is_cuda else "numba"
     if backend == "nvdiffrast":
         from core.raster import nvdiffrast_backend as chosen
+    elif backend == "scatter":
+        from core.raster import scatter_backend as chosen
     elif backend == "torch":
         from core.raster import torch_backend as chosen
     else:
