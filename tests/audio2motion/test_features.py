@@ -2,7 +2,8 @@ import librosa
 import numpy as np
 import pytest
 import torch
-from audio2motion.features import HubertEncoder, LogMelEncoder, frame_levels, mel_bank, normalise_loudness, speech_frames
+from audio2motion.features import frame_levels, normalise_loudness, speech_frames
+from audio2motion.logmel import LogMelEncoder, mel_bank
 from audio2motion.pitch import coarse_pitch, track_pitch
 from core.errors import PortraitError
 

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 from audio2motion.corpus import CorpusDataset, CorpusInfo, MotionClip, write_corpus
-from audio2motion.data import Audio2MotionDataModule, FrameBudget, collate_clips
-from audio2motion.features import LogMelEncoder
+from audio2motion.data import Audio2MotionDataModule, collate_clips
+from audio2motion.logmel import LogMelEncoder
 from audio2motion.losses import LossWeights, cyclic_weight, landmark_loss, landmark_metric, laplacian_loss, masked_mean
 from audio2motion.module import Audio2MotionModule
 from audio2motion.mouth import MouthRig
 from audio2motion.prepare import blink_units, split_of
-from audio2motion.synthesis import SpeechDataset, jitter_features
+from audio2motion.synthesis import Speech, jitter_features
 from core.face.model import FaceModel
 from core.train.schedule import Schedule
 
@@ -54,7 +54,7 @@ def test_cyclic_weight():
 
 def test_made_clips_depend_on_seed_and_index_only():
     def make(seed):
-        return SpeechDataset(2, LogMelEncoder(40), MouthRig(FaceModel.embedded()), seed)
+        return Speech(2, LogMelEncoder(40), MouthRig(FaceModel.embedded()), seed)
 
     first, again, other = make(0)[1], make(0)[1], make(1)[1]
     assert torch.equal(first.audio, again.audio)
@@ -81,19 +81,6 @@ def test_collate_pads_to_whole_latent_frames():
     assert batch.controls.mask.sum(1).tolist() == [5, 9]
 
 
-def test_frame_budget_covers_everything_once():
-    lengths = np.random.default_rng(0).integers(10, 200, 101).tolist()
-    ranks = [FrameBudget(lengths, frames=1000, clips=8, seed=3, rank=rank, world=2) for rank in range(2)]
-    batches = [list(sampler) for sampler in ranks]
-    assert len(batches[0]) == len(batches[1]) == len(ranks[0])
-    seen = [index for part in batches for batch in part for index in batch]
-    assert len(seen) == len(set(seen)) >= 90
-    assert all(2 * max(lengths[i] for i in b) * len(b) <= 1000 and len(b) <= 8 for part in batches for b in part)
-    before = [tuple(batch) for batch in ranks[0]]
-    ranks[0].set_epoch(1)
-    assert before != [tuple(batch) for batch in ranks[0]]
-
-
 def test_jitter_keeps_shape_and_follows_its_generator():
     audio = torch.randn(3, 20, 40)
     one, same, other = (jitter_features(audio, torch.Generator().manual_seed(seed)) for seed in (0, 0, 1))
@@ -106,7 +93,7 @@ def test_blink_units_are_run_centres():
     face = FaceModel.embedded()
     wanted = torch.zeros(60, dtype=torch.long)
     wanted[[15, 40]] = 1
-    exp = MouthRig(face).codes(torch.zeros(60, 4), blink=wanted)
+    exp = MouthRig(face).codes(torch.zeros(60, 5), blink=wanted)
     found = blink_units(face, torch.zeros(60, 80), exp).nonzero()[:, 0].tolist()
     assert len(found) == 2
     assert all(abs(a - b) <= 1 for a, b in zip(found, [15, 40], strict=True))

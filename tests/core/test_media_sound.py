@@ -46,11 +46,33 @@ def test_resampling_a_stream_equals_resampling_the_whole(source, target):
 
 
 @pytest.mark.parametrize("channels", [6, 8, 13])
-def test_many_channels_are_averaged(tmp_path, channels):
+def test_many_channels_without_names_are_averaged(tmp_path, channels):
     """PyAV's arrays of planar sound end the process from eight channels on."""
     levels = np.arange(channels) / channels
     soundfile.write(tmp_path / "a.wav", tone()[:, None] * levels, RATE, subtype="FLOAT")
     np.testing.assert_allclose(read_audio(tmp_path / "a.wav"), tone() * levels.mean(), atol=1e-6)
+
+
+@pytest.mark.parametrize(("layout", "centre"), [("5.1", 2), ("5.1(side)", 2), ("7.1", 2), ("3.0", 2)])
+def test_films_keep_speech_in_the_centre(tmp_path, layout, centre):
+    """Music all around and a rumble below are not heard; a silent centre is not listened to."""
+    count = len(av.AudioLayout(layout).channels)
+    others = np.stack([0.3 * tone(hertz=900 + 50 * n) for n in range(count)], 1)
+    spoken = others.copy()
+    spoken[:, centre] = 0.2 * tone()
+    others[:, centre] = 0
+
+    def write(name, samples):
+        with av.open(str(tmp_path / name), "w") as out:
+            stream = out.add_stream("pcm_f32le", rate=RATE, layout=layout)
+            frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples.reshape(1, -1)), format="flt", layout=layout)
+            frame.sample_rate, frame.pts, frame.time_base = RATE, 0, Fraction(1, RATE)
+            out.mux(stream.encode(frame))
+            out.mux(stream.encode(None))
+        return tmp_path / name
+
+    np.testing.assert_allclose(read_audio(write("a.wav", spoken)), spoken[:, centre], atol=1e-5)
+    np.testing.assert_allclose(read_audio(write("b.wav", others)), others.mean(1), atol=1e-5)
 
 
 def test_too_many_channels_are_refused(tmp_path):
@@ -141,15 +163,15 @@ def levels_at(samples, seconds):
 
 
 def test_pauses_in_the_time_stamps_are_silence(tmp_path):
-    samples = read_audio(timed(tmp_path / "a.mkv", [0, 500, 2000]))
+    samples = read_audio(timed(tmp_path / "a.wav", [0, 500, 2000]))
     assert levels_at(samples, [0.25, 0.75, 1.25, 1.9, 2.25]) == [1, 2, 0, 0, 3]
     assert len(samples) == pytest.approx(2.5 * RATE, abs=20)
-    assert len(read_audio(timed(tmp_path / "b.mkv", [0, 500_000]))) == RATE, "a broken clock is no silence"
+    assert len(read_audio(timed(tmp_path / "b.wav", [0, 500_000]))) == RATE, "a broken clock is no silence"
 
 
 @pytest.mark.parametrize(("starts", "video_start", "expected"), [([400, 900], 0, [0, 1, 2]), ([0, 500], 200, [1, 1, 2])])
 def test_sound_starts_with_the_picture(tmp_path, starts, video_start, expected):
-    samples = read_audio(timed(tmp_path / "a.mkv", starts, video_start))
+    samples = read_audio(timed(tmp_path / "a.wav", starts, video_start))
     assert levels_at(samples, [0.05, 0.25 if video_start else 0.45, 0.45 if video_start else 0.95]) == expected
 
 

@@ -4,9 +4,13 @@ from importlib import import_module
 from typing import Any
 
 from audio2motion.config import Audio2MotionConfig
-from audio2motion.features import AudioEncoder, HubertEncoder, LogMelEncoder, encoder_for
+from audio2motion.encoders import encoder_for
+from audio2motion.features import AudioEncoder, Voice
+from audio2motion.hubert import HubertEncoder
+from audio2motion.logmel import LogMelEncoder
 from audio2motion.model import Audio2Motion, Controls
 from audio2motion.predict import motion_from_audio
+from audio2motion.streaming import StreamingAudio2Motion
 
 _LAZY = {
     "Audio2MotionModule": "audio2motion.module",
@@ -19,6 +23,8 @@ __all__ = [
     "Controls",
     "HubertEncoder",
     "LogMelEncoder",
+    "StreamingAudio2Motion",
+    "Voice",
     "encoder_for",
     "motion_from_audio",
     *_LAZY,

@@ -10,7 +10,7 @@ PRESETS: dict[str, dict[str, Any]] = {
                   flow_layers=1, flow_steps=2, downsample="mean"),
     "tiny": dict(audio="logmel", audio_width=40, hidden=96, cond_width=64, latent=8, encoder_layers=2, decoder_layers=4, flow_hidden=32,
                  flow_layers=2, downsample="mean"),
-    "paper": dict(hidden=192, cond_width=256),
+    "paper": dict(hidden=192, cond_width=256, downsample="lowpass"),
     "release": dict(),
 }  # fmt: skip
 
@@ -27,8 +27,10 @@ class Audio2MotionConfig:
     """Kind of audio feature; weights trained on one kind are useless with another."""
     audio_width: int = 1024
     """Channels of the audio feature: 1024 for HuBERT-large, the number of mel bands for ``logmel``."""
+    audio_rate: int = 50
+    """Rows of the audio feature per second: two per frame of motion."""
     audio_source: str = "facebook/hubert-large-ls960-ft"
-    """Folder or hub id of the HuBERT weights; unused by ``logmel``."""
+    """Folder, hub id or fairseq ``.pt`` file of the HuBERT weights; unused by ``logmel``."""
     hidden: int = 256
     """Channels of the VAE's encoder and decoder."""
     cond_width: int = 128
@@ -47,8 +49,8 @@ class Audio2MotionConfig:
     """WaveNet layers of a coupling step."""
     flow_steps: int = 4
     """Coupling steps of the prior flow."""
-    downsample: Literal["nearest", "mean"] = "nearest"
-    """50 Hz audio to 25 fps: every other frame (official weights) or the average of two."""
+    downsample: Literal["nearest", "mean", "lowpass"] = "nearest"
+    """50 Hz audio to 25 fps: every other row (official weights), the mean of two, or an anti-aliasing filter (`audio2motion.halving`)."""
     mouth_amplitude: float = 0.45
     """Amplitude used when the caller gives none: 0.9-quantile over time of the L1 distance of lip points 51 and 57, face units."""
     face_model: str = ""
@@ -57,6 +59,8 @@ class Audio2MotionConfig:
     def __post_init__(self) -> None:
         if self.latent % 2:
             raise ValueError(f"latent={self.latent} must be even: the flow splits it in halves")
+        if self.audio_rate != 50:
+            raise ValueError(f"audio_rate={self.audio_rate}: the network halves 50 rows a second to 25 frames")
 
     @classmethod
     def preset(cls, name: str) -> "Audio2MotionConfig":

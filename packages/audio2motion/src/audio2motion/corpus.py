@@ -6,7 +6,7 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -93,31 +93,54 @@ def write_corpus(folder: Path, info: CorpusInfo, clips: Iterable[tuple[str, str,
     fresh.replace(folder / INDEX)
 
 
-def read_info(folder: Path) -> CorpusInfo:
-    """What the corpus in ``folder`` holds.
+def corpus_folders(root: Path) -> list[Path]:
+    """``root`` itself when it holds a corpus, else the folders in it that do: parts that were prepared side by side.
 
     Raises:
-        PortraitError: ``E_DATA`` when there is no corpus.
+        PortraitError: ``E_DATA`` when there is none.
     """
-    if not (folder / INDEX).is_file():
-        raise PortraitError("E_DATA", f"no {INDEX} in {folder}", "Make a corpus (python -m audio2motion.prepare), or set data.made_clips.")
-    content = json.loads((folder / INDEX).read_text())
-    return CorpusInfo(*(content[name] for name in ("audio", "audio_width", "face_model", "recipe")))
+    found = [root] if (root / INDEX).is_file() else sorted(path.parent for path in root.glob(f"*/{INDEX}"))
+    if not found:
+        raise PortraitError("E_DATA", f"no {INDEX} in {root}", "Make a corpus (python -m audio2motion.prepare), or set data.made_clips.")
+    return found
+
+
+def read_info(folder: Path) -> CorpusInfo:
+    """What the corpus in ``folder`` holds; the recipe is that of its first part.
+
+    Raises:
+        PortraitError: ``E_DATA`` when there is no corpus, it cannot be read, or its parts do not belong together.
+    """
+    parts = corpus_folders(folder)
+    infos = [CorpusInfo(*(_index(part)[name] for name in ("audio", "audio_width", "face_model", "recipe"))) for part in parts]
+    for part, info in zip(parts, infos, strict=True):
+        if replace(info, recipe="") != replace(infos[0], recipe=""):
+            message = f"{part} and {parts[0]} differ in features or face model"
+            raise PortraitError("E_DATA", message, "Prepare all parts with the same options.")
+    return infos[0]
+
+
+def _index(folder: Path) -> dict:
+    try:
+        content = json.loads((folder / INDEX).read_text())
+        return {name: content[name] for name in ("audio", "audio_width", "face_model", "recipe", "clips")}
+    except (ValueError, KeyError, TypeError) as error:
+        raise PortraitError("E_DATA", f"{folder / INDEX} is damaged ({type(error).__name__}: {error})", "Make the corpus again.") from error
 
 
 class CorpusDataset(Dataset[MotionClip]):
     """Clips of one split; files are opened on first use in each process.
 
     Args:
-        folder: of the corpus.
+        folder: of the corpus or of its parts.
         split: ``train`` or ``val``.
     """
 
     def __init__(self, folder: str | Path, split: str) -> None:
         self.folder = Path(folder)
         self.info = read_info(self.folder)
-        clips = json.loads((self.folder / INDEX).read_text())["clips"]
-        self.entries = [Entry(**clip) for clip in clips if clip["split"] == split]
+        clips = [(part, clip) for part in corpus_folders(self.folder) for clip in _index(part)["clips"] if clip["split"] == split]
+        self.entries = [Entry(**{**clip, "shard": str((part / clip["shard"]).relative_to(self.folder))}) for part, clip in clips]
         self._open: dict[str, safe_open] = {}
 
     def __len__(self) -> int:

@@ -2,24 +2,26 @@
 
 import json
 import math
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from core.errors import PortraitError
 from core.face.model import FaceModel
 from jaxtyping import Float
-from pytorch_lightning import LightningDataModule
+from pytorch_lightning import LightningDataModule, Trainer
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
+from audio2motion.batches import Bucket, SpeechBatches, by_length
 from audio2motion.config import Audio2MotionConfig
 from audio2motion.corpus import INDEX, CorpusDataset, CorpusInfo, MotionClip, read_info, write_corpus
-from audio2motion.features import encoder_for
+from audio2motion.encoders import encoder_for
 from audio2motion.model import SQUEEZE, Controls
 from audio2motion.mouth import MouthRig
-from audio2motion.synthesis import SpeechDataset, SpeechOptions
+from audio2motion.sync_expert import SyncExpertConfig
+from audio2motion.synthesis import Speech, SpeechOptions
 
 
 @dataclass(frozen=True)
@@ -49,61 +51,30 @@ def collate_clips(clips: list[MotionClip]) -> SpeechBatch:
     return SpeechBatch(Controls(audio, pitch, blink, amplitude, mask), exp)
 
 
-class RandomCrops(Dataset[MotionClip]):
-    """Crops of ``frames`` motion frames; shorter clips stay whole. The place changes from epoch to epoch."""
+class Draws(Dataset[MotionClip]):
+    """Clips as `audio2motion.batches.SpeechBatches` asks for them: cropped to ``frames`` motion frames where they are longer.
 
-    def __init__(self, clips: Dataset[MotionClip], frames: int) -> None:
-        self.clips, self.frames = clips, frames
+    The place of a crop follows from seed, epoch and clip, whichever worker cuts it.
+    """
+
+    def __init__(self, clips: Dataset[MotionClip], frames: int, seed: int) -> None:
+        self.clips, self.frames, self.seed = clips, frames, seed
 
     def __len__(self) -> int:
         return len(self.clips)
 
-    def __getitem__(self, index: int) -> MotionClip:
-        """A crop whose place is drawn from torch's global generator, which Lightning seeds for each worker."""
+    def __getitem__(self, drawn: tuple[int, int]) -> MotionClip:
+        """The clip, or a part of it, for (clip, epoch)."""
+        index, epoch = drawn
         clip = self.clips[index]
         room = clip.exp.shape[0] - self.frames
-        return clip if room <= 0 else clip.crop(int(torch.randint(room + 1, ())), self.frames)
-
-
-class FrameBudget(Sampler[list[int]]):
-    """Batches of clips of similar length whose padded audio frames stay within a budget (spec 8.3); ranks get different batches.
-
-    Every rank sees the same number of batches; needs ``trainer.use_distributed_sampler: false``.
-    """
-
-    def __init__(self, lengths: list[int], frames: int = 20_000, clips: int = 512, seed: int = 0, rank: int = 0, world: int = 1) -> None:
-        self.lengths, self.frames, self.clips = np.asarray(lengths), frames, clips
-        self.seed, self.rank, self.world, self.epoch = seed, rank, world, 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Lightning calls this at the start of an epoch."""
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return len(self._batches()) // self.world
-
-    def __iter__(self) -> Iterator[list[int]]:
-        batches = self._batches()
-        order = np.random.default_rng([self.seed, self.epoch, 1]).permutation(len(batches))
-        usable = len(batches) // self.world * self.world
-        for index in order[:usable][self.rank :: self.world]:
-            yield batches[index]
-
-    def _batches(self) -> list[list[int]]:
-        noise = np.random.default_rng([self.seed, self.epoch, 0]).uniform(0.9, 1.1, len(self.lengths))
-        batches: list[list[int]] = [[]]
-        longest = 0
-        for index in np.argsort(self.lengths * noise, kind="stable"):
-            longest = max(longest, 2 * int(self.lengths[index]))
-            if batches[-1] and (longest * (len(batches[-1]) + 1) > self.frames or len(batches[-1]) >= self.clips):
-                batches.append([])
-                longest = 2 * int(self.lengths[index])
-            batches[-1].append(int(index))
-        return batches if batches[-1] else []
+        return clip if room <= 0 else clip.crop(int(np.random.default_rng([self.seed, epoch, index]).integers(room + 1)), self.frames)
 
 
 class Audio2MotionDataModule(LightningDataModule):
     """Training and validation clips from a corpus folder (`audio2motion.corpus`), real or made.
+
+    Needs ``trainer.use_distributed_sampler: false``: every rank takes its own batches.
 
     The features must be those of the network's preset, the codes those of its face model.
     """
@@ -125,7 +96,7 @@ class Audio2MotionDataModule(LightningDataModule):
         """Options.
 
         Args:
-            root: folder of the corpus.
+            root: folder of the corpus, or of several that were prepared in parts.
             scale: preset of the network, for the kind of audio features.
             made_clips: synthesise so many training clips when ``root`` holds none; 0: a missing corpus is an error.
             made_val_clips: validation clips, besides.
@@ -159,7 +130,7 @@ class Audio2MotionDataModule(LightningDataModule):
             return
         total = self.made_clips + self.made_val_clips
         encoder = encoder_for(Audio2MotionConfig.preset(self.scale))
-        clips = SpeechDataset(total, encoder, MouthRig(face), self.seed, self.speech)
+        clips = Speech(total, encoder, MouthRig(face), self.seed, self.speech)
         named = ((f"made{index:06d}", "train" if index < self.made_clips else "val", clips[index]) for index in range(total))
         write_corpus(self.root, info, named)
 
@@ -168,13 +139,18 @@ class Audio2MotionDataModule(LightningDataModule):
         return read_info(self.root)
 
     def train_dataloader(self) -> DataLoader[SpeechBatch]:
-        """Crops in random order, or whole clips within the budget."""
+        """Crops in random order, or whole clips within the budget; `audio2motion.batches` says which, also after a stop.
+
+        Raises:
+            PortraitError: ``E_DATA`` when there are too few clips.
+        """
         clips = CorpusDataset(self.root, "train")
         if self.crop is not None:
-            return self._loader(RandomCrops(clips, self.crop), batch_size=self.batch_size, shuffle=True, drop_last=True)
-        lengths = [entry.frames for entry in clips.entries]
-        rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
-        return self._loader(clips, batch_sampler=FrameBudget(lengths, self.frame_budget, seed=self.seed, rank=rank, world=world))
+            buckets = [Bucket(np.arange(len(clips)), self.batch_size, whole=True)]
+        else:
+            buckets = by_length([min(entry.frames, self.frame_budget // 2) for entry in clips.entries], self.frame_budget)
+        batches = SpeechBatches(buckets, self.seed, self.trainer)
+        return self._loader(Draws(clips, self.crop or self.frame_budget // 2, self.seed), batch_sampler=batches)
 
     def val_dataloader(self) -> DataLoader[SpeechBatch]:
         """Whole clips kept out of training."""
@@ -191,3 +167,19 @@ class Audio2MotionDataModule(LightningDataModule):
         config = Audio2MotionConfig.preset(self.scale)
         recipe = {"clips": [self.made_clips, self.made_val_clips], "seed": self.seed, **asdict(self.speech)}
         return CorpusInfo(config.audio, config.audio_width, face.fingerprint, json.dumps(recipe))
+
+
+def require_corpus(trainer: Trainer, config: Audio2MotionConfig | SyncExpertConfig) -> None:
+    """See that the corpus of a run holds what a network hears and moves.
+
+    Raises:
+        PortraitError: ``E_DATA`` when features or face model are others.
+    """
+    data = getattr(trainer, "datamodule", None)
+    if not isinstance(data, Audio2MotionDataModule):
+        return
+    info = data.info()
+    found, wanted = (info.audio, info.audio_width, info.face_model), (config.audio, config.audio_width, config.face_model)
+    if found != wanted:
+        raise PortraitError("E_DATA", f"the corpus holds (features, width, face model) {found}, the network needs {wanted}",
+                            "Set scale and face_model of model and data alike, or prepare the corpus again.")  # fmt: skip

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 @dataclass(frozen=True)
 class LossWeights:
-    """Weights of the terms; the defaults are the released recipe without the SyncNet term, which is not in the paper."""
+    """Weights of the terms; the defaults are the released recipe without the sync term, which is not in the paper."""
 
     kl: float = 0.02
     """Peak of the cyclic KL weight."""
@@ -23,6 +23,8 @@ class LossWeights:
     """Second difference over time."""
     l2: float = 0.1
     """Size of the codes."""
+    sync: float = 0.0
+    """What a trained sync expert finds wrong (``model.sync_expert``); 0 in the paper, 0.2 in the release."""
     prior: float = 0.0
     """Expression and landmark terms again on motion decoded from the prior, as inference does; 0 in the paper."""
 
@@ -64,3 +66,10 @@ def laplacian_loss(exp: Float[Tensor, "b t 64"], mask: Float[Tensor, "b t"]) -> 
     """Mean of (e_t - (e_{t-1} + e_{t+1}) / 2)^2 with zeros beyond the ends (Eq. 4 in time)."""
     padded = F.pad(exp * mask[..., None], (0, 0, 1, 1))
     return masked_mean((exp - 0.5 * (padded[:, :-2] + padded[:, 2:])).square(), mask)
+
+
+def sync_loss(agreement: Float[Tensor, "k"], together: Float[Tensor, "k"]) -> Float[Tensor, ""]:
+    """Binary cross-entropy of the sync expert's agreement in [0, 1]; 0 when there are no pairs."""
+    if agreement.numel() == 0:
+        return agreement.sum()
+    return F.binary_cross_entropy(agreement.float().clamp(1e-6, 1 - 1e-6), together.float())

@@ -7,10 +7,10 @@ from core.hub import Pretrained
 from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from audio2motion.config import Audio2MotionConfig
 from audio2motion.flow import PriorFlow
+from audio2motion.halving import TAPS, halve
 from audio2motion.wavenet import WaveNet
 
 EXP_DIM = 64
@@ -79,15 +79,12 @@ class Condition(nn.Module):
 
     def forward(self, controls: Controls) -> Float[Tensor, "b c t"]:
         """The condition g."""
-        audio = self._halve(self.audio(rearrange(controls.audio, "b u c -> b c u")))
-        pitch = self._halve(self.pitch(rearrange(self.pitch_table(controls.pitch), "b u c -> b c u")))
+        audio = halve(self.audio(rearrange(controls.audio, "b u c -> b c u")), self.downsample)
+        pitch = halve(self.pitch(rearrange(self.pitch_table(controls.pitch), "b u c -> b c u")), self.downsample)
         blink = rearrange(self.blink_table(controls.blink), "b t c -> b c t")
         amplitude = (controls.mouth_amplitude[:, None] * self.amplitude)[..., None].expand_as(audio)
         joined = torch.cat([audio, pitch, blink, amplitude], dim=1)
         return rearrange(self.join(rearrange(joined, "b c t -> b t c")), "b t c -> b c t") * controls.mask[:, None]
-
-    def _halve(self, x: Float[Tensor, "b c u"]) -> Float[Tensor, "b c t"]:
-        return x[..., ::2] if self.downsample == "nearest" else F.avg_pool1d(x, 2)
 
 
 class Audio2Motion(nn.Module, Pretrained):
@@ -131,6 +128,15 @@ class Audio2Motion(nn.Module, Pretrained):
         if prior_temperature is not None:
             prior_exp = self._from_noise(_normal(mean, generator) * prior_temperature, g, squeezed, mask)
         return Reconstruction(self._decode(z, g, mask), kl, prior_exp)
+
+    @property
+    def reach(self) -> int:
+        """Frames to either side, in whole latent frames, that can move a frame; with so much context a part equals the whole."""
+        config = self.config
+        audio = 1 + (TAPS // 4 if config.downsample == "lowpass" else 0)
+        flow = config.flow_steps * config.flow_layers * SQUEEZE
+        decoder = config.decoder_layers * (config.kernel // 2)
+        return -(-(audio + flow + decoder + 2 * SQUEEZE) // SQUEEZE) * SQUEEZE
 
     def sample(self, controls: Controls, temperature: float = 0.2, generator: torch.Generator | None = None) -> Float[Tensor, "b t 64"]:
         """Motion for speech: temperature * N(0, I) through the inverse flow and the decoder; temperature 0 is the mode."""

@@ -16,12 +16,25 @@ from pytorch_lightning import LightningModule
 from torch import Tensor
 
 from audio2motion.config import Audio2MotionConfig
-from audio2motion.data import SpeechBatch
-from audio2motion.losses import LossWeights, cyclic_weight, expression_loss, landmark_loss, landmark_metric, laplacian_loss, masked_mean
-from audio2motion.model import Audio2Motion
+from audio2motion.data import SpeechBatch, require_corpus
+from audio2motion.losses import (
+    LossWeights,
+    cyclic_weight,
+    expression_loss,
+    landmark_loss,
+    landmark_metric,
+    laplacian_loss,
+    masked_mean,
+    sync_loss,
+)
+from audio2motion.model import Audio2Motion, Controls
+from audio2motion.sync_expert import SyncExpert, motion_of_points
+from audio2motion.sync_pairs import pairs_together
 from audio2motion.synthesis import jitter_features
 
 UPPER_LIDS = (161, 160, 159, 158, 157, 388, 387, 386, 385, 384)
+SYNC_WINDOWS = 8
+"""Windows per clip and step that the sync expert looks at."""
 PAPER_SCHEDULE = Schedule(lr=5e-4, betas=(0.9, 0.999), warmup=1000, factor=0.1, every=250_000, floor=1e-6)
 
 
@@ -38,6 +51,8 @@ class Audio2MotionModule(LightningModule):
         jitter: bool = False,
         seed: int = 0,
         face_model: str = "embedded",
+        sync_expert: str | None = None,
+        audio_source: str | None = None,
     ) -> None:
         """Options.
 
@@ -50,10 +65,17 @@ class Audio2MotionModule(LightningModule):
             jitter: vary log-mel features at every step (`audio2motion.synthesis.jitter_features`).
             seed: of the latent noise and the jitter.
             face_model: ``embedded``, or a folder with the files of BFM 2009 (docs/faces.md); that of the corpus.
+            audio_source: HuBERT weights that the corpus was prepared with, stored with the weights; None: the preset's.
+            sync_expert: folder with the weights of a trained `audio2motion.sync_expert.SyncExpert`; needed when ``weights.sync`` is not 0.
+
+        Raises:
+            PortraitError: ``E_WEIGHTS`` when ``weights.sync`` is not 0 and there is no ``sync_expert``: a random one teaches nothing.
         """
         super().__init__()
         face = FaceModel.load(face_model)
         config = replace(Audio2MotionConfig.preset(scale), face_model=face.fingerprint)
+        if audio_source is not None:
+            config = replace(config, audio_source=audio_source)
         if mouth_amplitude is not None:
             config = replace(config, mouth_amplitude=mouth_amplitude)
         if jitter and config.audio != "logmel":
@@ -62,8 +84,13 @@ class Audio2MotionModule(LightningModule):
         self.face = face
         self.weights, self.schedule = weights, schedule
         self.init_from, self.jitter, self.seed = init_from, jitter, seed
+        if weights.sync and sync_expert is None:
+            remedy = "Set model.sync_expert (experiments/audio2motion/syncnet.yaml trains one), or model.weights.sync=0."
+            raise PortraitError("E_WEIGHTS", f"weights.sync={weights.sync} needs a trained sync expert and none is given", remedy)
+        self._expert = (load_expert(sync_expert, self.net.config),) if weights.sync else ()
         metric = landmark_metric(face.exp_basis[face.keypoints468], landmark_weights() * face.matched468)
         self.register_buffer("metric", metric, persistent=False)
+        self.register_buffer("basis", face.exp_basis[face.keypoints468], persistent=False)
 
     def networks(self) -> dict[str, Pretrained]:
         """``audio2motion``, for `core.train.callbacks.ExportWeights`."""
@@ -79,14 +106,7 @@ class Audio2MotionModule(LightningModule):
             start = Audio2Motion.from_pretrained(Path(self.init_from) / "audio2motion")
             self.face.require(start.config.face_model, f"the weights in {self.init_from}")
             self.net.load_state_dict(start.state_dict())
-        data = getattr(self.trainer, "datamodule", None)
-        if data is not None:
-            info, config = data.info(), self.net.config
-            wanted = (config.audio, config.audio_width, config.face_model)
-            if (info.audio, info.audio_width, info.face_model) != wanted:
-                found = (info.audio, info.audio_width, info.face_model)
-                raise PortraitError("E_DATA", f"the corpus holds (features, width, face model) {found}, the network needs {wanted}",
-                                    "Set scale and face_model of model and data alike, or prepare the corpus again.")  # fmt: skip
+        require_corpus(self.trainer, self.net.config)
 
     def training_step(self, batch: SpeechBatch, index: int) -> Float[Tensor, ""]:
         """Eq. 6 plus the optional terms."""
@@ -101,10 +121,19 @@ class Audio2MotionModule(LightningModule):
         if made.prior_exp is not None:
             sampled = self.losses(made.prior_exp, batch.exp, controls.mask)
             losses["prior"] = self.weights.prior * torch.stack(list(sampled.values())).sum()
+        if self._expert:
+            losses["sync"] = self.weights.sync * self._out_of_sync(made.exp, batch.controls, generator)
         total = torch.stack(list(losses.values())).sum()
         self.log_dict({f"train/{name}": value.detach() for name, value in losses.items()}, batch_size=len(batch.exp))
         self.log("train/loss", total.detach(), prog_bar=True, batch_size=len(batch.exp))
         return total
+
+    def _out_of_sync(self, exp: Float[Tensor, "b t 64"], controls: Controls, generator: torch.Generator) -> Float[Tensor, ""]:
+        """What the frozen expert finds wrong with made motion and the sound that it was made for."""
+        (expert,) = self._expert  # in a tuple: it is neither trained nor saved with this module
+        pairs = pairs_together(controls.mask, SYNC_WINDOWS, generator)
+        agreement = expert.to(exp.device)(motion_of_points(pairs.motion(exp), self.basis), pairs.audio(controls.audio))
+        return sync_loss(agreement, pairs.together.to(exp))
 
     def losses(self, made: Float[Tensor, "b t 64"], true: Float[Tensor, "b t 64"], mask: Float[Tensor, "b t"]) -> dict[str, Tensor]:
         """Weighted terms that compare made with true motion."""
@@ -157,3 +186,20 @@ def landmark_weights() -> Float[Tensor, "468"]:
     weights[list(UPPER_LIDS)] = 20.0
     weights[list(LIPS_OUTER + LIPS_INNER)] = 5.0
     return weights
+
+
+def load_expert(folder: str, config: Audio2MotionConfig) -> SyncExpert:
+    """A trained sync expert, frozen.
+
+    Raises:
+        PortraitError: ``E_WEIGHTS`` when there is none in ``folder`` or it was trained on other features, ``E_FACE_MODEL`` on another face.
+    """
+    expert = SyncExpert.from_pretrained(folder).requires_grad_(False)
+    found = expert.config
+    if (found.audio, found.audio_width, found.audio_rate) != (config.audio, config.audio_width, config.audio_rate):
+        raise PortraitError("E_WEIGHTS", f"the sync expert in {folder} hears {found.audio_width}-wide {found.audio}, the network "
+                            f"{config.audio_width}-wide {config.audio}", "Train one with the same model.scale.")  # fmt: skip
+    if found.face_model != config.face_model:
+        raise PortraitError("E_FACE_MODEL", f"the sync expert in {folder} belongs to face model {found.face_model!r}, this run has "
+                            f"{config.face_model!r}", "Train one with the same model.face_model.")  # fmt: skip
+    return expert

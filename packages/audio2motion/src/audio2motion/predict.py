@@ -1,5 +1,8 @@
 """Speech to expression codes with trained weights: any length, any loudness, still in silence."""
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import numpy as np
 import torch
 from core.errors import PortraitError
@@ -7,7 +10,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from audio2motion.features import HOP, AudioEncoder, encoder_for, frame_levels, normalise_loudness, speech_frames
+from audio2motion.encoders import encoder_for, require_encoder
+from audio2motion.features import HOP, AudioEncoder, Voice, frame_levels, speech_frames
 from audio2motion.model import SQUEEZE, Audio2Motion, Controls
 from audio2motion.pitch import coarse_pitch, track_pitch
 
@@ -21,13 +25,14 @@ CONTEXT = 96
 @torch.no_grad()
 def motion_from_audio(
     model: Audio2Motion,
-    wave: Float[np.ndarray, "n"],
+    wave: Float[np.ndarray, "*n"],
     mouth_amplitude: float | None = None,
     blink: Int[np.ndarray, "k"] | None = None,
     temperature: float = 0.2,
     seed: int = 0,
     encoder: AudioEncoder | None = None,
     rest_in_silence: bool = True,
+    voice: Voice | None = None,
 ) -> Float[Tensor, "t 64"]:
     """Expression codes at 25 fps for mono 16 kHz speech; t = ceil(n / 640).
 
@@ -40,54 +45,74 @@ def motion_from_audio(
         seed: of the latent noise.
         encoder: reuse one across calls; must be of the kind that the weights were trained on.
         rest_in_silence: ease to the expression 0 in silence longer than 0.8 s, so that the face is still.
+        voice: of the recording (``encoder.measure``) when ``wave`` is a part of it; None: measured here.
 
     Returns:
         Codes on the CPU.
 
     Raises:
-        PortraitError: ``E_AUDIO`` when the wave is not one channel; ``E_FEATURES`` when the encoder's kind is not the weights'.
+        PortraitError: ``E_AUDIO`` when the wave is not one channel; ``E_FEATURES`` when the encoder is not the weights'.
     """
     encoder = encoder or encoder_for(model.config)
-    if (encoder.kind, encoder.width) != (model.config.audio, model.config.audio_width):
-        raise PortraitError("E_FEATURES", f"the weights expect {model.config.audio_width}-wide {model.config.audio} features, "
-                            f"not {encoder.width}-wide {encoder.kind}", "Use the encoder named in the weights' config.json.")  # fmt: skip
-    sound = torch.as_tensor(wave, dtype=torch.float32)
+    require_encoder(model.config, encoder)
+    sound = mono(wave)
     frames = -(-sound.shape[0] // (2 * HOP))
     if frames == 0:
         return torch.zeros(0, 64)
     amplitude = model.config.mouth_amplitude if mouth_amplitude is None else mouth_amplitude
-    controls = controls_from_audio(sound, encoder, amplitude, blink)
+    controls = controls_from_audio(sound, encoder, amplitude, blink, voice)
     noise = torch.randn(1, model.config.latent, controls.mask.shape[1] // SQUEEZE, generator=torch.Generator().manual_seed(seed))
-    exp = _in_chunks(model, controls, noise * temperature)
-    if rest_in_silence:
-        gate = activity_gate(sound, exp.shape[0])[:, None]
-        if controls.blink.any():
-            still = Controls(controls.audio, controls.pitch, torch.zeros_like(controls.blink), controls.mouth_amplitude, controls.mask)
-            lips = _in_chunks(model, still, noise * temperature)
-            exp = lips * gate + (exp - lips)
-        else:
-            exp = exp * gate
-    return exp[:frames]
+    gate = activity_gate(sound, controls.mask.shape[1], voice=voice) if rest_in_silence else None
+    return rested(lambda given: _in_chunks(model, given, noise * temperature), controls, gate)[:frames]
+
+
+def mono(wave: Float[np.ndarray, "*n"]) -> Float[Tensor, "n"]:
+    """Sound as a tensor.
+
+    Raises:
+        PortraitError: ``E_AUDIO`` when it has not one dimension.
+    """
+    sound = torch.as_tensor(wave, dtype=torch.float32)
+    if sound.ndim != 1:
+        raise PortraitError("E_AUDIO", f"sound of shape {tuple(sound.shape)} is not one channel", "Average the channels first.")
+    return sound
+
+
+def rested(
+    decode: Callable[[Controls], Float[Tensor, "t 64"]], controls: Controls, gate: Float[Tensor, "t"] | None
+) -> Float[Tensor, "t 64"]:
+    """Decoded motion that rests where ``gate`` is 0, its blinks excepted: they are what blinking adds to the motion without."""
+    exp = decode(controls)
+    if gate is None:
+        return exp
+    if not controls.blink.any():
+        return exp * gate[:, None]
+    lips = decode(replace(controls, blink=torch.zeros_like(controls.blink)))
+    return lips * gate[:, None] + (exp - lips)
 
 
 def controls_from_audio(wave: Float[Tensor, "n"], encoder: AudioEncoder, amplitude: float,
-                        blink: Int[np.ndarray, "k"] | None = None) -> Controls:  # fmt: skip
-    """Features, pitch and controls of one clip as a batch of one, padded to whole latent frames."""
+                        blink: Int[np.ndarray, "k"] | None = None, voice: Voice | None = None) -> Controls:  # fmt: skip
+    """Features, pitch and controls of one clip as a batch of one, padded to whole latent frames; ``voice`` as in `motion_from_audio`."""
     frames = -(-wave.shape[0] // (2 * HOP))
     padded = -(-frames // SQUEEZE) * SQUEEZE
     wave = F.pad(wave, (0, padded * 2 * HOP - wave.shape[0]))
-    pitch = torch.from_numpy(coarse_pitch(track_pitch(normalise_loudness(wave).numpy())))
+    voice = voice or encoder.measure(wave)
+    pitch = torch.from_numpy(coarse_pitch(track_pitch(voice.levelled(wave).numpy(), peak=voice.peak)))
     units = torch.zeros(padded, dtype=torch.long)
     if blink is not None:
         count = min(len(blink), frames)
         units[:count] = torch.as_tensor(blink[:count], dtype=torch.long).clamp(0, 1)
-    return Controls(encoder(wave)[None], pitch[None], units[None], torch.tensor([amplitude]), torch.ones(1, padded))
+    return Controls(encoder(wave, voice)[None], pitch[None], units[None], torch.tensor([amplitude]), torch.ones(1, padded))
 
 
-def activity_gate(wave: Float[Tensor, "n"], frames: int, pause: float = 0.8, ease: float = 0.2) -> Float[Tensor, "t"]:
+def activity_gate(wave: Float[Tensor, "n"], frames: int, pause: float = 0.8, ease: float = 0.2,
+                  voice: Voice | None = None) -> Float[Tensor, "t"]:  # fmt: skip
     """1 while somebody speaks, 0 in pauses longer than ``pause`` seconds, smooth over ``ease`` seconds on the pause's side."""
-    levels = frame_levels(normalise_loudness(wave))
-    active = F.pad(speech_frames(levels, below_db=36.0).float(), (0, max(0, 2 * frames - levels.shape[0])))[: 2 * frames]
+    voice = voice or Voice.of(wave)
+    levels = frame_levels(voice.levelled(wave))
+    active = speech_frames(levels, below_db=36.0, loud=voice.level).float()
+    active = F.pad(active, (0, max(0, 2 * frames - levels.shape[0])))[: 2 * frames]
     active = active.reshape(frames, 2).amax(1)
     half = round(pause * FPS / 2)
     joined = _erode(_dilate(active, half), half)

@@ -3,8 +3,10 @@
 import argparse
 import hashlib
 import json
+import re
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +19,8 @@ from torch import Tensor
 
 from audio2motion.config import PRESETS, Audio2MotionConfig
 from audio2motion.corpus import CorpusInfo, MotionClip, write_corpus
-from audio2motion.features import HOP, AudioEncoder, encoder_for, normalise_loudness
+from audio2motion.encoders import encoder_for
+from audio2motion.features import HOP, AudioEncoder, normalise_loudness
 from audio2motion.mouth import mouth_amplitude
 from audio2motion.pitch import coarse_pitch, track_pitch
 
@@ -31,30 +34,55 @@ def main(args: Sequence[str] | None = None) -> None:
     parser.add_argument("videos", type=Path, help="folder that is searched for videos")
     parser.add_argument("out", type=Path, help="folder of the corpus")
     parser.add_argument("--scale", default="paper", choices=sorted(PRESETS), help="network preset; sets the kind of audio features")
-    parser.add_argument("--val", type=float, default=0.02, help="share of the videos kept for validation, chosen by their names")
+    parser.add_argument("--val", type=float, default=0.02, help="share of the speakers (folders in VIDEOS) kept for validation, by name")
+    parser.add_argument(
+        "--part",
+        type=part_of,
+        default=(0, 1),
+        metavar="I/N",
+        help="only every Nth video from the Ith on (0/8 ... 7/8), "
+        "to prepare side by side into OUT/0, OUT/1 ...; training reads them all as OUT",
+    )
+    parser.add_argument("--hubert", help="folder, hub id or fairseq .pt file of the HuBERT weights; default: those of the preset")
+    parser.add_argument("--device", default="cpu", help="where HuBERT runs, for example cuda:0")
+    parser.add_argument("--cache", type=Path, help="folder that keeps HuBERT's features, for when preparation is repeated")
     parser.add_argument("--max-lost", type=float, default=0.1, help="largest share of frames without a face")
     parser.add_argument("--face-model", default="embedded", help="embedded, or a folder with the files of BFM 2009 (docs/faces.md)")
     options = parser.parse_args(args)
     config = Audio2MotionConfig.preset(options.scale)
+    config = replace(config, audio_source=options.hubert or config.audio_source)
     try:
         face = FaceModel.load(options.face_model)
+        encoder = encoder_for(config, options.device, options.cache)
     except PortraitError as error:
         sys.exit(str(error))
-    encoder = encoder_for(config)
-    videos = sorted(path for path in options.videos.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES)
+    part, parts = options.part
+    videos = sorted(path for path in options.videos.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES)[part::parts]
     if not videos:
         sys.exit(f"E_DATA: no video in {options.videos}. Give a folder with {' '.join(VIDEO_SUFFIXES)} files.")
     info = CorpusInfo(config.audio, config.audio_width, face.fingerprint, json.dumps({"videos": len(videos), "max_lost": options.max_lost}))
 
     def clips() -> Iterator[tuple[str, str, MotionClip]]:
         for path in videos:
-            name = str(path.relative_to(options.videos).with_suffix(""))
+            name = path.relative_to(options.videos).with_suffix("").as_posix()
             try:
-                yield name, split_of(name, options.val), clip_from_video(path, face, encoder, options.max_lost)
+                yield name, split_of(name.split("/")[0], options.val), clip_from_video(path, face, encoder, options.max_lost)
             except PortraitError as error:
                 print(f"{name}: {error}", file=sys.stderr)
 
     write_corpus(options.out, info, clips())
+
+
+def part_of(text: str) -> tuple[int, int]:
+    """``I/N`` as numbers, 0 <= I < N.
+
+    Raises:
+        argparse.ArgumentTypeError: it is something else.
+    """
+    found = re.fullmatch(r"(\d+)/(\d+)", text)
+    if found is None or int(found[1]) >= int(found[2]):
+        raise argparse.ArgumentTypeError(f"{text!r} is not I/N with I from 0 to N - 1")
+    return int(found[1]), int(found[2])
 
 
 def split_of(name: str, share: float) -> str:

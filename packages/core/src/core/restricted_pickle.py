@@ -1,9 +1,9 @@
 """Weights out of other projects' pickles, without running anything that the file brings along or asks for.
 
 A pickle is a program that may call any function it names. Here every name goes through ``Reader.find_class``, which knows a short list:
-containers, numbers, arrays, tensors, and the module classes of NVIDIA's networks as inert records. NVIDIA's "persistent" objects
-(``torch_utils.persistence`` of StyleGAN and EG3D) carry the source code of their class; it is dropped unread. Everything else is refused
-by name. What the list hands to the file cannot be changed by it: ``Sealed`` classes refuse assignments.
+containers, numbers, arrays, tensors, and the classes of NVIDIA's networks and of fairseq's checkpoints as inert records. NVIDIA's
+"persistent" objects (``torch_utils.persistence`` of StyleGAN and EG3D) carry the source code of their class; it is dropped unread.
+Everything else is refused by name. What the list hands to the file cannot be changed by it: ``Sealed`` classes refuse assignments.
 """
 
 import pickle
@@ -65,7 +65,7 @@ def read_checkpoint(path: str | Path) -> Any:
         with file.open("rb") as stream:
             is_torch = stream.read(len(LEGACY_TORCH)).startswith((LEGACY_TORCH, b"PK"))
             stream.seek(0)
-            return _load_tensors(stream) if is_torch else _plain(Reader(stream).load(), {})
+            return _plain(_load_tensors(stream) if is_torch else Reader(stream).load(), {})
     except OSError as error:
         raise PortraitError("E_WEIGHTS", f"cannot read {file}: {error.strerror or error}", "Check the path.") from error
     except Refused as error:
@@ -127,8 +127,8 @@ class TypeRecord(metaclass=Sealed):
         return np.dtype(self.name).newbyteorder(getattr(self, "order", "="))
 
 
-def _inert(kind: str) -> type:
-    return Sealed(kind, (Record,), {"__slots__": (), "kind": kind})
+def _inert(kind: str, module: str = __name__) -> type:
+    return Sealed(kind, (Record,), {"__slots__": (), "kind": kind, "__module__": module})
 
 
 def _callable(function: Callable[..., Any]) -> type:
@@ -164,9 +164,10 @@ def _array(data: bytes | bytearray, dtype: TypeRecord, shape: tuple[int, ...], o
 
 
 def _load_tensors(stream: Any) -> Any:
-    """Torch's own restricted reader, which knows tensors and plain values only."""
+    """Torch's own restricted reader, which knows tensors and plain values, and what is ``INERT``."""
     try:
-        return torch.load(stream, map_location="cpu", weights_only=True)  # noqa: TID251 - foreign weights, tensors only
+        with torch.serialization.safe_globals(list(INERT)):
+            return torch.load(stream, map_location="cpu", weights_only=True)  # noqa: TID251 - foreign weights, tensors only
     except pickle.UnpicklingError as error:
         name = re.search(r"GLOBAL (\S+)", str(error))
         raise (Refused(name[1]) if name else error) from error
@@ -180,6 +181,8 @@ _ARRAYS = {
     "_reconstruct": _callable(lambda *_: ArrayRecord()),
     "scalar": _callable(_scalar),
 }
+INERT = (_inert("Dictionary", "fairseq.data.dictionary"), _inert("Namespace", "argparse"))
+"""What files of ``torch.save`` may hold besides: the word list and the options of fairseq's checkpoints, as records."""
 KNOWN: dict[tuple[str, str], Any] = {
     ("torch_utils.persistence", "_reconstruct_persistent_obj"): _callable(_persistent),
     ("dnnlib.util", "EasyDict"): Mapping,

@@ -19,6 +19,8 @@ SHORTEST = 0.04
 """Seconds of one video frame at 25 frames per second; less sound than this cannot move a face."""
 CANCELLED = 0.01
 """Share of its channels' energy that their mean may keep before they count as opposed to each other (-20 dB)."""
+CENTRED = 0.01
+"""Share of the loudest channel's energy from which the centre is heard alone: in films it holds the speech, the others music and noise."""
 MISJUDGED = 1.1
 """A file that says it lasts longer than is allowed by more than this is believed at once; by less, it is listened to."""
 RIPPLE = 1.05
@@ -71,8 +73,9 @@ class Sound:
 def open_sound(path: str | Path, max_seconds: float | int = 3600.0) -> Sound:
     """Listen to a file once: how long, how loud, which channels.
 
-    Samples that are not finite become zero. Channels are averaged, unless that cancels them out: then the loudest is taken. Samples over
-    full scale are scaled down to it where the format can hold such; what a lossy codec adds to full scale is cut off, as players do.
+    Samples that are not finite become zero. Of sound with a centre channel (5.1) that is heard alone, unless it is all but silent. Other
+    channels are averaged, unless that cancels them out: then the loudest is taken. Samples over full scale are scaled down to it where the
+    format can hold such; what a lossy codec adds to full scale is cut off, as players do.
 
     Args:
         path: any file with a sound track.
@@ -121,7 +124,9 @@ def _described(file: Path, name: str, source: SoundBlocks, levels: _Levels) -> S
     if levels.broken:
         log.warning("W_SOUND_BROKEN: %d samples of %s are not finite and were set to zero.", levels.broken, name)
     channel = None
-    if levels.energy[-1] < CANCELLED * levels.energy[:-1].mean():
+    if source.centre is not None and levels.energy[source.centre] > CENTRED * levels.energy[:-1].max():
+        channel = source.centre
+    elif levels.energy[-1] < CANCELLED * levels.energy[:-1].mean():
         channel = int(levels.energy[:-1].argmax())
         log.warning("W_SOUND_OPPOSED: the channels of %s cancel each other out; only channel %d is used.", name, channel + 1)
     peak, gain = float(levels.peak[-1 if channel is None else channel]), 1.0

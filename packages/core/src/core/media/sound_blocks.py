@@ -32,12 +32,14 @@ class SoundBlocks:
         may_exceed: whether samples over full scale were meant by whoever made the file: lossy codecs make some by themselves.
         blocks: consecutive samples of all channels, to be read once.
         promised: seconds that the file says it lasts; 0 if it says nothing.
+        centre: the channel that films keep for speech, of more than two that the file names (5.1, 7.1); None if there is none.
     """
 
     rate: int
     may_exceed: bool
     blocks: Iterator[Float[np.ndarray, "_ c"]]
     promised: float = 0.0
+    centre: int | None = None
 
 
 def sound_blocks(file: Path, name: str, quiet: bool = False) -> SoundBlocks:
@@ -67,7 +69,9 @@ def sound_blocks(file: Path, name: str, quiet: bool = False) -> SoundBlocks:
     parts = _interleaved(chain([first], frames), first, name)
     blocks = _closing(container, _merged(_aligned(parts, first.sample_rate, _lead(container, stream))))
     promised = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else 0.0
-    return SoundBlocks(first.sample_rate, stream.codec_context.name.startswith("pcm_f"), blocks, promised)
+    names = [channel.name for channel in first.layout.channels]
+    centre = names.index("FC") if len(names) > 2 and "FC" in names else None
+    return SoundBlocks(first.sample_rate, stream.codec_context.name.startswith("pcm_f"), blocks, promised, centre)
 
 
 def _closing(container: "av.container.InputContainer", blocks: Iterator[Float[np.ndarray, "_ c"]]) -> Iterator[Float[np.ndarray, "_ c"]]:
