@@ -125,14 +125,15 @@ def test_same_seed_same_person():
 def test_poses_and_expressions_stay_in_range():
     who, rng = person(), np.random.default_rng(0)
     for _ in range(50):
-        euler, trans = sample_pose(who.coeffs, rng)
+        euler, trans = sample_pose(who, rng)
         assert abs(euler[0]) <= MAX_PITCH + 1e-6
         assert abs(euler[1]) <= MAX_YAW + 1e-6
         assert np.isfinite(trans).all()
     codes = np.stack([sample_expression(who, rng) for _ in range(20)])
     assert np.abs(codes).max() < 12
     before, after = neighbours(codes[0], rng)
-    assert np.abs((before + after) / 2 - codes[0]).max() < 0.2
+    assert np.abs(before - codes[0]).max() < 1.5
+    assert np.abs((before + after) / 2 - codes[0]).std() < np.abs(after - before).std()  # more motion than tremor
 
 
 def test_turning_about_the_neck_keeps_the_neck():

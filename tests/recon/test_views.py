@@ -8,7 +8,7 @@ import torch
 from core.camera import FIT_FOCAL, Camera
 from core.data.clip_codec import encode_picture, save_clip
 from core.data.clips import ClipStore
-from recon.views import HeadView, ViewDataset, collate_views
+from recon.views import HeadView, MultiViewTeacher, collate_views
 
 SIZE, FRAMES = 16, 6
 
@@ -39,7 +39,7 @@ def frame_of(view):
 
 
 def test_views_are_of_one_person_and_one_expression(store):
-    data = ViewDataset(store, "train", SIZE, 2, 8, seed=0, photo_share=0.0, mirror=False)
+    data = MultiViewTeacher(store, "train", SIZE, 2, 8, seed=0, photo_share=0.0, mirror=False)
     seen = set()
     for k in range(len(data)):
         sample = data[k]
@@ -52,17 +52,17 @@ def test_views_are_of_one_person_and_one_expression(store):
 
 
 def test_draws_repeat_with_the_seed_and_validation_has_other_people(store):
-    data = ViewDataset(store, "train", SIZE, 1, 4, seed=1, photo_share=0.5, mirror=True)
-    again = ViewDataset(store, "train", SIZE, 1, 4, seed=1, photo_share=0.5, mirror=True)
+    data = MultiViewTeacher(store, "train", SIZE, 1, 4, seed=1, photo_share=0.5, mirror=True)
+    again = MultiViewTeacher(store, "train", SIZE, 1, 4, seed=1, photo_share=0.5, mirror=True)
     for k in range(len(data)):
         assert torch.equal(data[k].source.head, again[k].source.head)
         assert torch.equal(data[k].targets[0].camera.label, again[k].targets[0].camera.label)
-    held = ViewDataset(store, "val", SIZE, 1, 4, seed=1, photo_share=1.0, mirror=False)
+    held = MultiViewTeacher(store, "val", SIZE, 1, 4, seed=1, photo_share=1.0, mirror=False)
     assert {frame_of(held[k].source) for k in range(4)} == {(2, 0)}
 
 
 def test_collate_keeps_views_apart(store):
-    data = ViewDataset(store, "train", SIZE, 2, 4, seed=0, photo_share=0.5, mirror=False)
+    data = MultiViewTeacher(store, "train", SIZE, 2, 4, seed=0, photo_share=0.5, mirror=False)
     batch = collate_views([data[0], data[1]])
     assert len(batch) == 2
     assert [view.head.shape for view in batch.targets] == [(2, 3, SIZE, SIZE)] * 2

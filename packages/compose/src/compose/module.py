@@ -172,4 +172,6 @@ class ComposeModule(StageModule):
         source = self.htbsr.prepare(
             batch.torso, batch.source.segmap, background, head_image=batch.source.head, head_mask=batch.source.head_mask
         )
-        return head, self.htbsr(head.feature, head.weights, source, batch.source.keypoints, batch.target.keypoints, view)
+        followed = batch.target.torso_keypoints
+        driving = batch.target.keypoints if followed is None else followed
+        return head, self.htbsr(head.feature, head.weights, source, batch.source.keypoints, driving, view)

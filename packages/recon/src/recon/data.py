@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from recon.teacher import EG3DTeacher, Teacher, TeacherOptions
-from recon.views import ViewDataset, collate_views
+from recon.views import MultiViewTeacher, collate_views
 
 HELD_BACK = 1024
 """Heads of a teacher that only validation sees; their numbers follow those of training."""
@@ -50,6 +50,7 @@ class ReconDataModule(ClipDataModule):
         photo_share: float = 0.3,
         mirror: bool = True,
         teacher: TeacherOptions = TeacherOptions(),  # noqa: B008 - frozen
+        live: bool = False,
     ) -> None:
         """Options.
 
@@ -67,17 +68,19 @@ class ReconDataModule(ClipDataModule):
             photo_share: how often the source is the photograph itself.
             mirror: flip every other training sample left to right.
             teacher: EG3D teacher; without a pickle there is none.
+            live: draw the ``people`` in the loader's processes instead of reading a store; 0 people: all photographs.
         """
         online = teacher.pickle is not None
-        super().__init__(root, people, photos, frames, size, batch_size, pairs_per_clip, 0 if online else num_workers, seed)
+        super().__init__(root, people, photos, frames, size, batch_size, pairs_per_clip, 0 if online else num_workers, seed,
+                         live=live and not online)  # fmt: skip
         self.views, self.photo_share, self.mirror = views, photo_share, mirror
         self.collate = torch.tensor if online else collate_views
-        self.options = teacher
+        self.teaching = teacher
         self.teacher: Teacher | None = None
 
     def prepare_data(self) -> None:
         """Make the people once per machine, unless there is a teacher."""
-        if self.options.pickle is None:
+        if self.teaching.pickle is None:
             super().prepare_data()
 
     def setup(self, stage: str) -> None:
@@ -86,8 +89,8 @@ class ReconDataModule(ClipDataModule):
         Raises:
             PortraitError: ``E_WEIGHTS`` when its pickle is absent (the message says where to get it) or is not EG3D's.
         """
-        if self.options.pickle is not None and self.teacher is None:
-            self.teacher = EG3DTeacher.from_pickle(self.options.pickle, self.options, self.seed, self._poses(), self.size)
+        if self.teaching.pickle is not None and self.teacher is None:
+            self.teacher = EG3DTeacher.from_pickle(self.teaching.pickle, self.teaching, self.seed, self._poses(), self.size)
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Numbers of heads become heads."""
@@ -105,10 +108,10 @@ class ReconDataModule(ClipDataModule):
 
     def dataset(self, split: Split, pairs_per_clip: int) -> Dataset[Any]:
         """Training draws, or fixed unmirrored single views of the photographs for validation; with a teacher, numbers of heads."""
-        if self.options.pickle is not None:
-            heads = self.options.heads
+        if self.teaching.pickle is not None:
+            heads = self.teaching.heads
             return HeadNumbers(0, heads) if split == "train" else HeadNumbers(heads, HELD_BACK)
-        store = ClipStore(self.root)
+        clips = self.clips()
         if split == "train":
-            return ViewDataset(store, split, self.size, self.views, pairs_per_clip, self.seed, self.photo_share, self.mirror)
-        return ViewDataset(store, split, self.size, 1, pairs_per_clip, self.seed, photo_share=1.0, mirror=False)
+            return MultiViewTeacher(clips, split, self.size, self.views, pairs_per_clip, self.seed, self.photo_share, self.mirror)
+        return MultiViewTeacher(clips, split, self.size, 1, pairs_per_clip, self.seed, photo_share=1.0, mirror=False)

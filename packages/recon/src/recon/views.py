@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from core.camera import Camera
-from core.data.clip_codec import decode_picture
-from core.data.clips import ClipStore, Split
+from core.data.clips import Clips, Split
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -68,19 +67,20 @@ class ViewBatch:
         return ViewBatch(self.source.to(device), [view.to(device) for view in self.targets], self.person.to(device))
 
 
-class ViewDataset(Dataset[ViewBatch]):
-    """A source view and ``views`` other views of the same expression, drawn reproducibly from a clip store; batches of one.
+class MultiViewTeacher(Dataset[ViewBatch]):
+    """Made people as teachers: a source view and ``views`` other views of the same expression, drawn reproducibly; batches of one.
 
-    Only heads and masks are decoded: they are all that stage 1 needs.
+    The teacher that is a network is ``recon.teacher.EG3DTeacher``. Only heads and masks are drawn or decoded: they are all that stage 1
+    needs.
     """
 
     def __init__(
-        self, store: ClipStore, split: Split, size: int, views: int, draws_per_clip: int, seed: int, photo_share: float, mirror: bool
+        self, clips: Clips, split: Split, size: int, views: int, draws_per_clip: int, seed: int, photo_share: float, mirror: bool
     ) -> None:
         """Options.
 
         Args:
-            store: where from.
+            clips: where from: a ``ClipStore``, or people that are drawn meanwhile (``core.data.live.LiveClips``).
             split: which people.
             size: image side.
             views: target views per sample.
@@ -89,32 +89,32 @@ class ViewDataset(Dataset[ViewBatch]):
             photo_share: how often the source is the photograph itself (frame 0).
             mirror: flip every other sample left to right.
         """
-        self.store, self.size, self.views, self.seed = store, size, views, seed
-        self.clips, self.draws_per_clip = store.indices(split), draws_per_clip
+        self.clips, self.size, self.views, self.seed = clips, size, views, seed
+        self.people, self.draws_per_clip = clips.indices(split), draws_per_clip
         self.photo_share, self.mirror = photo_share, mirror
 
     def __len__(self) -> int:
-        return len(self.clips) * self.draws_per_clip
+        return len(self.people) * self.draws_per_clip
 
     def __getitem__(self, index: int) -> ViewBatch:
         """One sample; epochs differ only in order, so ``draws_per_clip`` decides the variety."""
         rng = np.random.default_rng((self.seed, index))
-        clip = self.clips[index % len(self.clips)]
-        group = self.store.labels(clip)["group"].numpy()
-        source = 0 if rng.random() < self.photo_share else int(rng.integers(len(group)))
+        clip = self.people[index % len(self.people)]
+        group = self.clips.order(clip).group
+        source = 0 if rng.random() < self.photo_share else int(rng.choice(_seen_twice(group)))
         others = np.flatnonzero((group == group[source]) & (np.arange(len(group)) != source))
         others = others if len(others) else np.array([source])
         chosen = rng.choice(others, self.views, replace=len(others) < self.views)
-        views = [self._view(clip, frame) for frame in (source, *map(int, chosen))]
+        views = [HeadView(*self.clips.head(clip, frame, self.size)) for frame in (source, *map(int, chosen))]
         if self.mirror and rng.random() < 0.5:
             views = [view.mirrored() for view in views]
         return ViewBatch(views[0], views[1:], torch.tensor([clip]))
 
-    def _view(self, clip: int, frame: int) -> HeadView:
-        head, mask = self.store.file(clip).read(f"head.{frame}", f"mask.{frame}")
-        colours = torch.from_numpy(decode_picture(head, self.size)).permute(2, 0, 1)[None].contiguous().float().mul_(1 / 127.5).sub_(1)
-        alpha = torch.from_numpy(decode_picture(mask, self.size))[None, None].float().mul_(1 / 255)
-        return HeadView(colours, alpha, Camera(self.store.labels(clip)["camera"][frame : frame + 1]))
+
+def _seen_twice(group: Int[np.ndarray, " n"]) -> Int[np.ndarray, " m"]:
+    """Frames whose expression another camera sees too; all, if there are none."""
+    shared = np.flatnonzero((group[:, None] == group).sum(1) > 1)
+    return shared if len(shared) else np.arange(len(group))
 
 
 def collate_views(samples: Sequence[ViewBatch]) -> ViewBatch:

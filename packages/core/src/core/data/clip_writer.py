@@ -1,4 +1,4 @@
-"""Write stores of made people: resumable, atomic, in several processes.
+"""Write stores of clips: resumable, atomic, in several processes.
 
 Each person becomes one file, written under another name and renamed when complete; what is there already is not made again. Rejected
 people are remembered with their reason in ``rejected.json``.
@@ -12,24 +12,27 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
 from zlib import crc32
 
 import numpy as np
 import torch
+from jaxtyping import UInt8
 from torch import Tensor
 
 from core.camera import FIT_FOCAL
-from core.data.clip_codec import encode_picture, save_clip
+from core.data.clip_codec import ClipFile, encode_depth, encode_picture, quarter_depth, save_clip
+from core.data.plan import ClipPlan, PlanOptions, plan_clip
 from core.errors import PortraitError
-from core.people.person import Person, PersonFrame
+from core.people.person import Person
 
 FPS = 25
+AnySource = TypeVar("AnySource", bound="ClipSource | TensorSource")
 
 
 @runtime_checkable
 class ClipSource(Protocol):
-    """Someone who can be made: a photograph, a seed, later a real clip."""
+    """Someone who can be made: a photograph, a seed."""
 
     name: str
     split: str
@@ -38,67 +41,77 @@ class ClipSource(Protocol):
         """Build the person; raises ``PortraitError`` when it cannot be done."""
 
 
-def clip_tensors(person: Person, frames: int, groups: int, size: int, rng: np.random.Generator) -> dict[str, Tensor]:
-    """Render one person's frames: ``groups`` expressions, the first that of the source view, each from ``frames / groups`` cameras."""
-    from core.people.motion import neighbours, sample_expression, sample_pose
-    from core.people.person import render, render_source
+@runtime_checkable
+class TensorSource(Protocol):
+    """Someone whose clip exists already, like a video (``core.data.footage``)."""
 
-    made: list[PersonFrame] = []
-    group = np.arange(frames) * groups // frames
-    codes = [person.coeffs.exp[0].numpy()] + [sample_expression(person, rng) for _ in range(groups - 1)]
-    around = [neighbours(code, rng) for code in codes]
-    for index in range(frames):
-        euler, trans = sample_pose(person.coeffs, rng)
-        made.append(render_source(person, size) if index == 0 else render(person, codes[group[index]], euler, trans, size))
+    name: str
+    split: str
+
+    def tensors(self, size: int) -> dict[str, Tensor]:
+        """The clip; raises ``PortraitError`` when it cannot be used."""
+
+
+def clip_tensors(person: Person, plan: ClipPlan, size: int) -> dict[str, Tensor]:
+    """Draw all frames of a plan."""
+    made = [plan.render(person, index, size) for index in range(len(plan))]
     pictures = {}
     for index, frame in enumerate(made):
         pictures[f"image.{index}"] = encode_picture(frame.image)
         pictures[f"head.{index}"] = encode_picture(frame.head)
         pictures[f"mask.{index}"] = encode_picture((frame.head_alpha * 255 + 0.5).astype(np.uint8), lossless=True)
         pictures[f"labels.{index}"] = encode_picture(frame.labels, lossless=True)
-    pictures |= _still(person, size)
+        pictures[f"depth.{index}"] = encode_depth(quarter_depth(frame.depth))
+    background, torso = still_layers(person, size)
+    pictures |= {"background": encode_picture(background), "torso": encode_picture(torso)}
+    if plan.torso_lag.any():
+        pictures["torso_keypoints"] = torch.from_numpy(np.stack([frame.torso_keypoints for frame in made]))
     return pictures | {
-        "group": torch.from_numpy(group),
+        **{name: torch.from_numpy(getattr(plan, name)) for name in ("group", "take", "time", "exp_before", "exp_after")},
         "id": person.coeffs.id[0].clone(),
         **{name: torch.cat([getattr(frame.coeffs, name) for frame in made]) for name in ("exp", "euler", "trans")},
-        "exp_before": torch.from_numpy(np.stack([around[g][0] for g in group])),
-        "exp_after": torch.from_numpy(np.stack([around[g][1] for g in group])),
         "camera": torch.cat([frame.camera.label for frame in made]),
         "keypoints": torch.from_numpy(np.stack([frame.keypoints for frame in made])),
+        "gaze": torch.from_numpy(np.stack([frame.gaze for frame in made])),
     }
 
 
-def _still(person: Person, size: int) -> dict[str, Tensor]:
+def still_layers(person: Person, size: int) -> tuple[UInt8[np.ndarray, "s s 3"], UInt8[np.ndarray, "s s 3"]]:
+    """Background and inpainted torso of a person."""
     from PIL import Image
 
-    def fit(image: np.ndarray) -> np.ndarray:
-        return np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BOX))
+    background, torso = (
+        np.array(Image.fromarray(image).resize((size, size), Image.Resampling.BOX)) for image in (person.background, person.torso_input)
+    )
+    return background, torso
 
-    return {"background": encode_picture(fit(person.background)), "torso": encode_picture(fit(person.torso_input))}
 
-
-def _write_one(folder: Path, source: ClipSource, frames: int, groups: int, size: int, seed: int) -> str | None:
+def _write_one(folder: Path, source: ClipSource | TensorSource, options: PlanOptions, size: int, seed: int) -> str | None:
     """Make and save one person; returns the reason if it was rejected."""
     torch.set_num_threads(1)
     rng = np.random.default_rng((seed, crc32(source.name.encode())))
     try:
-        person = source.make(rng)
+        if isinstance(source, TensorSource):
+            tensors = source.tensors(size)
+        else:
+            person = source.make(rng)
+            tensors = clip_tensors(person, plan_clip(person, options, rng), size)
     except PortraitError as error:
         return f"{error.code}: {error.message}"
-    save_clip(folder / "clips" / f"{source.name}.safetensors", clip_tensors(person, frames, groups, size, rng))
+    save_clip(folder / "clips" / f"{source.name}.safetensors", tensors)
     return None
 
 
 def _outcomes(
-    folder: Path, todo: Sequence[ClipSource], workers: int, job: tuple[int, int, int, int]
-) -> Iterator[tuple[ClipSource, str | None]]:
+    folder: Path, todo: Sequence[ClipSource | TensorSource], workers: int, job: tuple[PlanOptions, int, int]
+) -> Iterator[tuple[ClipSource | TensorSource, str | None]]:
     if workers <= 1:
         for source in todo:
             yield source, _write_one(folder, source, *job)
         return
     queue = iter(todo)
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        running: dict[Future, ClipSource] = {}
+        running: dict[Future, ClipSource | TensorSource] = {}
 
         def start(count: int) -> None:
             running.update({pool.submit(_write_one, folder, source, *job): source for source in islice(queue, count)})
@@ -118,12 +131,11 @@ def _save_json(path: Path, content: object) -> None:
 
 def write_store(
     folder: str | Path,
-    people: Sequence[ClipSource],
-    frames_per_person: int = 12,
+    people: Sequence[ClipSource | TensorSource],
+    options: PlanOptions | None = None,
     size: int = 512,
     seed: int = 0,
     workers: int = 1,
-    groups: int = 3,
     limits: dict[str, int] | None = None,
     progress: bool = True,
 ) -> int:
@@ -132,11 +144,10 @@ def write_store(
     Args:
         folder: of the store.
         people: who shall be in it.
-        frames_per_person: frames of each clip.
+        options: frames of each clip.
         size: side of the pictures.
         seed: of expressions and cameras; the same seed gives the same bytes.
         workers: processes.
-        groups: expressions of each clip.
         limits: how many people of each split at most, rejected ones not counted; None for all.
         progress: show a bar.
 
@@ -150,12 +161,13 @@ def write_store(
     rejected_file = folder / "rejected.json"
     rejected: dict[str, str] = json.loads(rejected_file.read_text()) if rejected_file.exists() else {}
 
-    def ready(source: ClipSource) -> bool:
+    def ready(source: ClipSource | TensorSource) -> bool:
         return (folder / "clips" / f"{source.name}.safetensors").exists()
 
-    job = (frames_per_person, groups, size, seed)
+    options = options or PlanOptions()
+    job = (options, size, seed)
     while True:  # whoever is rejected is replaced in the next round
-        wanted = _limited([s for s in people if s.name not in rejected], limits)
+        wanted = limited([s for s in people if s.name not in rejected], limits)
         todo = [source for source in wanted if not ready(source)]
         if not todo:
             break
@@ -166,14 +178,15 @@ def write_store(
                 rejected[source.name] = reason
                 bar.write(f"rejected {source.name}: {reason}", file=sys.stderr)
             if count % 20 == 0:
-                _write_index(folder, [s for s in wanted if ready(s)], frames_per_person, size)
+                _write_index(folder, [s for s in wanted if ready(s)], len(options), size)
                 _save_json(rejected_file, rejected)
         bar.close()
     _save_json(rejected_file, rejected)
-    return _write_index(folder, wanted, frames_per_person, size)
+    return _write_index(folder, wanted, len(options), size)
 
 
-def _limited(people: Sequence[ClipSource], limits: dict[str, int] | None) -> list[ClipSource]:
+def limited(people: Sequence[AnySource], limits: dict[str, int] | None) -> list[AnySource]:
+    """The first of ``people``, at most as many of each split as ``limits`` says; None: all."""
     left = dict(limits) if limits else {}
     chosen = []
     for source in people:
@@ -183,10 +196,15 @@ def _limited(people: Sequence[ClipSource], limits: dict[str, int] | None) -> lis
     return chosen
 
 
-def _write_index(folder: Path, people: Sequence[ClipSource], frames: int, size: int) -> int:
+def _write_index(folder: Path, people: Sequence[ClipSource | TensorSource], frames: int, size: int) -> int:
     from core.face.model import FaceModel
 
-    clips = [{"name": s.name, "person": s.name, "frames": frames, "split": s.split} for s in people]
+    def count(source: ClipSource | TensorSource) -> int:
+        return (
+            len(ClipFile(folder / "clips" / f"{source.name}.safetensors").read("time")[0]) if isinstance(source, TensorSource) else frames
+        )
+
+    clips = [{"name": s.name, "person": s.name, "frames": count(s), "split": s.split} for s in people]
     face = FaceModel.embedded()
     _save_json(folder / "store.json", {"face_model": face.fingerprint, "image_size": size, "focal": FIT_FOCAL, "fps": FPS, "clips": clips})
     return len(clips)

@@ -1,8 +1,9 @@
-"""Clips of labelled people on disk, and the pairs of frames that stages 1 to 3 learn from.
+"""Clips of labelled people: what stages 1 to 3 learn from, read from a store on disk.
 
 A store is a folder: ``store.json`` (face model, sizes, the list of clips) and ``clips/NAME.safetensors``. A clip is one person in several
-groups of frames; the frames of a group share one expression and differ in camera, so a pair within a group is what stage 1 needs and a pair
-across groups what stages 2 and 3 need. Frame 0 is the source photograph itself.
+groups of frames; the frames of a group share one expression and differ in camera, so views within a group are what stage 1 needs and a pair
+across groups what stages 2 and 3 need. Frames of one take follow each other in time. Frame 0 is the source photograph itself.
+``core.data.live`` has the same clips without a store.
 """
 
 import json
@@ -10,22 +11,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
 from einops import rearrange
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from core.camera import Camera
-from core.data.clip_codec import ClipFile, decode_picture
+from core.data.clip_codec import ClipFile, decode_depth, decode_picture
 from core.data.clip_writer import ClipSource, write_store
 from core.errors import PortraitError
 from core.face.coeffs import FaceCoeffs
+from core.face.model import FaceModel, pose_points, project
 
-__all__ = ["ClipSource", "ClipStore", "FrameBatch", "Pair", "PairBatch", "PairDataset", "collate_pairs", "write_store"]
+__all__ = ["ClipOrder", "ClipSource", "ClipStore", "Clips", "FrameBatch", "Pair", "PairBatch", "write_store"]
 
 Split = Literal["train", "val"]
 SEGMENTS = 6
@@ -45,6 +46,9 @@ class FrameBatch:
         exp_before: expression one video frame earlier.
         exp_after: expression one video frame later.
         keypoints: 68 projected key points, x and y in [-1, 1], z = 0.
+        gaze: yaw and pitch of the eyes in the head, radians; None where nobody measured it.
+        depth: along the optical axis in 3DMM units at a quarter of the size, 0 where no head is; None where unknown.
+        torso_keypoints: key points of the head that the torso does not lag behind; None: they are ``keypoints``.
     """
 
     image: Float[Tensor, "b 3 s s"]
@@ -56,25 +60,46 @@ class FrameBatch:
     exp_before: Float[Tensor, "b 64"]
     exp_after: Float[Tensor, "b 64"]
     keypoints: Float[Tensor, "b 68 3"]
+    gaze: Float[Tensor, "b 2"] | None = None
+    depth: Float[Tensor, "b 1 d d"] | None = None
+    torso_keypoints: Float[Tensor, "b 68 3"] | None = None
 
     def __len__(self) -> int:
         return self.image.shape[0]
 
     def to(self, device: torch.device | str) -> "FrameBatch":
         """The same frames on another device."""
-        return FrameBatch(*(getattr(self, field.name).to(device) for field in fields(self)))
+        return FrameBatch(*(_moved(getattr(self, field.name), device) for field in fields(self)))
+
+    def landmarks(self, face: FaceModel) -> Float[Tensor, "b 468 3"]:
+        """MediaPipe's 468 points as ``keypoints`` has the 68: projected from the coefficients.
+
+        Args:
+            face: the model that the coefficients belong to, on their device.
+        """
+        c = self.coeffs
+        flat = project(pose_points(face.keypoints(c.id, c.exp, 468), c.euler, c.trans)) * 2 - 1
+        return torch.nn.functional.pad(flat, (0, 1))
 
     @classmethod
     def cat(cls, parts: "Sequence[FrameBatch]") -> "FrameBatch":
-        """Concatenate along the batch."""
+        """Concatenate along the batch; what one part does not know the whole does not know, but the torso's key points are filled in."""
 
-        def join(name: str) -> Tensor | FaceCoeffs | Camera:
+        def join(name: str) -> Tensor | FaceCoeffs | Camera | None:
             values = [getattr(part, name) for part in parts]
+            if name == "torso_keypoints" and any(value is not None for value in values):
+                values = [part.keypoints if value is None else value for part, value in zip(parts, values, strict=True)]
+            if any(value is None for value in values):
+                return None
             if isinstance(values[0], FaceCoeffs):
                 return FaceCoeffs.cat(values)
             return Camera(torch.cat([v.label for v in values])) if isinstance(values[0], Camera) else torch.cat(values)
 
         return cls(*(join(field.name) for field in fields(cls)))
+
+
+def _moved(value: "Tensor | FaceCoeffs | Camera | FrameBatch | None", device: torch.device | str) -> object:
+    return None if value is None else value.to(device)
 
 
 @dataclass(frozen=True)
@@ -87,6 +112,8 @@ class PairBatch:
         background: clean plate, [-1, 1].
         torso: inpainted torso of the source photograph, -1 where empty.
         person: number of the person within the store.
+        before: the target one video frame earlier; None unless triples are asked for.
+        after: one video frame later.
     """
 
     source: FrameBatch
@@ -94,22 +121,78 @@ class PairBatch:
     background: Float[Tensor, "b 3 s s"]
     torso: Float[Tensor, "b 3 s s"]
     person: Int[Tensor, " b"]
+    before: FrameBatch | None = None
+    after: FrameBatch | None = None
 
     def __len__(self) -> int:
         return self.person.shape[0]
 
     def to(self, device: torch.device | str) -> "PairBatch":
         """The same pairs on another device."""
-        return PairBatch(*(getattr(self, field.name).to(device) for field in fields(self)))
+        return PairBatch(*(_moved(getattr(self, field.name), device) for field in fields(self)))
 
 
 Pair = PairBatch
 """One pair is a batch of one."""
 
 
-def _picture(data: Tensor, size: int) -> Float[Tensor, "1 3 s s"]:
-    image = torch.from_numpy(decode_picture(data, size))
-    return rearrange(image, "h w c -> 1 c h w").contiguous().float().mul_(1 / 127.5).sub_(1)
+@dataclass(frozen=True)
+class ClipOrder:
+    """How the frames of one clip belong together.
+
+    Attributes:
+        group: frames with one number share the expression and differ in camera.
+        take: frames with one number belong to one recording.
+        time: number of the video frame within the take.
+    """
+
+    group: Int[np.ndarray, " n"]
+    take: Int[np.ndarray, " n"]
+    time: Int[np.ndarray, " n"]
+
+    def __len__(self) -> int:
+        return len(self.group)
+
+
+class Clips(Protocol):
+    """People in frames, from a store or drawn meanwhile."""
+
+    @property
+    def image_size(self) -> int:
+        """Side of the pictures."""
+
+    @property
+    def face_model(self) -> str:
+        """Fingerprint of the face model that the coefficients belong to."""
+
+    def indices(self, split: Split | None = None) -> list[int]:
+        """Clips of one split, or all."""
+
+    def order(self, clip: int) -> ClipOrder:
+        """How the frames of one clip belong together."""
+
+    def frame(self, clip: int, index: int, size: int | None = None) -> FrameBatch:
+        """One frame as a batch of one, resized to ``size`` (default: as stored)."""
+
+    def head(self, clip: int, index: int, size: int | None = None) -> tuple[Float[Tensor, "1 3 s s"], Float[Tensor, "1 1 s s"], Camera]:
+        """Head over -1, its mask and the camera of one frame: all that stage 1 needs."""
+
+    def still(self, clip: int, size: int | None = None) -> tuple[Float[Tensor, "1 3 s s"], Float[Tensor, "1 3 s s"]]:
+        """Background and inpainted torso of one clip."""
+
+
+def picture(image: UInt8[np.ndarray, "s s 3"]) -> Float[Tensor, "1 3 s s"]:
+    """Bytes to [-1, 1]."""
+    return rearrange(torch.from_numpy(image), "h w c -> 1 c h w").contiguous().float().mul_(1 / 127.5).sub_(1)
+
+
+def one_hot(labels: UInt8[np.ndarray, "s s"]) -> Float[Tensor, "1 6 s s"]:
+    """Segmentation labels to one plane per class."""
+    return (torch.from_numpy(labels) == torch.arange(SEGMENTS, dtype=torch.uint8)[:, None, None]).float()[None]
+
+
+def _mask(data: Tensor, size: int) -> Float[Tensor, "1 1 s s"]:
+    return torch.from_numpy(decode_picture(data, size)).float()[None, None].mul_(1 / 255)
 
 
 class ClipStore:
@@ -152,98 +235,62 @@ class ClipStore:
         return ClipFile(self.folder / "clips" / f"{self.clips[clip]['name']}.safetensors")
 
     def labels(self, clip: int) -> dict[str, Tensor]:
-        """All that is small: group (n,), id (80,), exp, exp_before, exp_after (n, 64), euler, trans (n, 3), camera (n, 25), keypoints."""
+        """All that is small: ``LABELS``, and of ``MORE_LABELS`` what the store has."""
         return _labels(self.file(clip).path)
+
+    def order(self, clip: int) -> ClipOrder:
+        """How the frames of one clip belong together; in stores without times all are far apart."""
+        label = self.labels(clip)
+        group = label["group"].numpy()
+        alone = np.arange(len(group)), np.zeros_like(group)
+        take, time = (label[name].numpy() if name in label else rest for name, rest in zip(("take", "time"), alone, strict=True))
+        return ClipOrder(group, take, time)
 
     def frame(self, clip: int, index: int, size: int | None = None) -> FrameBatch:
         """One frame as a batch of one, resized to ``size`` (default: as stored)."""
         size = size or self.image_size
-        image, head, mask, segments = self.file(clip).read(*(f"{name}.{index}" for name in ("image", "head", "mask", "labels")))
-        label = self.labels(clip)
-        one = slice(index, index + 1)
-        soft = torch.from_numpy(decode_picture(mask, size)).float()[None, None].mul_(1 / 255)
-        classes = torch.from_numpy(decode_picture(segments, size, nearest=True))
+        label, one = self.labels(clip), slice(index, index + 1)
+        names = [f"{name}.{index}" for name in ("image", "labels")]
+        image, segments, *depth = self.file(clip).read(*names, *([f"depth.{index}"] if label["has_depth"] else []))
+        head, mask, camera = self.head(clip, index, size)
         return FrameBatch(
-            image=_picture(image, size),
-            head=_picture(head, size),
-            head_mask=soft,
-            segmap=(classes == torch.arange(SEGMENTS, dtype=torch.uint8)[:, None, None]).float()[None],
+            image=picture(decode_picture(image, size)),
+            head=head,
+            head_mask=mask,
+            segmap=one_hot(decode_picture(segments, size, nearest=True)),
             coeffs=FaceCoeffs(label["id"][None], label["exp"][one], label["euler"][one], label["trans"][one]),
-            camera=Camera(label["camera"][one]),
+            camera=camera,
             exp_before=label["exp_before"][one],
             exp_after=label["exp_after"][one],
             keypoints=label["keypoints"][one],
+            gaze=label["gaze"][one] if "gaze" in label else None,
+            depth=torch.from_numpy(decode_depth(depth[0], size // 4))[None, None] if depth else None,
+            torso_keypoints=label["torso_keypoints"][one] if "torso_keypoints" in label else None,
         )
+
+    def head(self, clip: int, index: int, size: int | None = None) -> tuple[Float[Tensor, "1 3 s s"], Float[Tensor, "1 1 s s"], Camera]:
+        """Head over -1, its mask and the camera of one frame; nothing else is decoded."""
+        head, mask = self.file(clip).read(f"head.{index}", f"mask.{index}")
+        camera = Camera(self.labels(clip)["camera"][index : index + 1])
+        size = size or self.image_size
+        return picture(decode_picture(head, size)), _mask(mask, size), camera
 
     def still(self, clip: int, size: int | None = None) -> tuple[Float[Tensor, "1 3 s s"], Float[Tensor, "1 3 s s"]]:
         """Background and inpainted torso of one clip."""
         background, torso = self.file(clip).read("background", "torso")
         size = size or self.image_size
-        return _picture(background, size), _picture(torso, size)
+        return picture(decode_picture(background, size)), picture(decode_picture(torso, size))
+
+
+LABELS = ("group", "id", "exp", "exp_before", "exp_after", "euler", "trans", "camera", "keypoints")
+"""(n,) numbers of groups; (80,); (n, 64) three times; (n, 3) twice; (n, 25); (n, 68, 3)."""
+MORE_LABELS = ("take", "time", "gaze", "torso_keypoints", "sound")
+"""(n,) twice; (n, 2); (n, 68, 3); int16 samples at 16 kHz from the first frame on. Older stores have none of these, other clips not all."""
 
 
 @lru_cache(maxsize=4096)
 def _labels(path: Path) -> dict[str, Tensor]:
-    names = ("group", "id", "exp", "exp_before", "exp_after", "euler", "trans", "camera", "keypoints")
-    return dict(zip(names, ClipFile(path).read(*names), strict=True))
-
-
-class PairDataset(Dataset):
-    """Pairs of frames of one person, drawn reproducibly: the same seed and index give the same pair.
-
-    Args:
-        store: where from.
-        split: which people.
-        size: image side.
-        same_expression: both frames of a pair share the expression (stage 1); otherwise any two frames (stages 2 and 3).
-        seed: of the draw.
-        pairs_per_clip: how many different pairs each clip yields in one pass.
-        photo_share: how often the source is the photograph itself rather than a rendered view.
-    """
-
-    def __init__(
-        self,
-        store: ClipStore,
-        split: Split = "train",
-        size: int | None = None,
-        same_expression: bool = False,
-        seed: int = 0,
-        pairs_per_clip: int = 32,
-        photo_share: float = 0.5,
-    ) -> None:
-        self.store = store
-        self.clips = store.indices(split)
-        self.size = size or store.image_size
-        self.same_expression = same_expression
-        self.seed = seed
-        self.pairs_per_clip = pairs_per_clip
-        self.photo_share = photo_share
-
-    def __len__(self) -> int:
-        return len(self.clips) * self.pairs_per_clip
-
-    def draw(self, index: int) -> tuple[int, int, int]:
-        """(clip, source frame, target frame) of one index."""
-        rng = np.random.default_rng((self.seed, index))
-        clip = self.clips[index % len(self.clips)]
-        group = self.store.labels(clip)["group"].numpy()
-        source = 0 if rng.random() < self.photo_share else int(rng.integers(len(group)))
-        others = np.flatnonzero((np.arange(len(group)) != source) & ((group == group[source]) if self.same_expression else True))
-        return clip, source, int(rng.choice(others)) if len(others) else source
-
-    def __getitem__(self, index: int) -> Pair:
-        clip, source, target = self.draw(index)
-        background, torso = self.store.still(clip, self.size)
-        frames = (self.store.frame(clip, i, self.size) for i in (source, target))
-        return PairBatch(*frames, background, torso, torch.tensor([clip]))
-
-
-def collate_pairs(pairs: Sequence[Pair]) -> PairBatch:
-    """Batch pairs."""
-    return PairBatch(
-        FrameBatch.cat([p.source for p in pairs]),
-        FrameBatch.cat([p.target for p in pairs]),
-        torch.cat([p.background for p in pairs]),
-        torch.cat([p.torso for p in pairs]),
-        torch.cat([p.person for p in pairs]),
-    )
+    file = ClipFile(path)
+    known = file.names()
+    names = (*LABELS, *(name for name in MORE_LABELS if name in known))
+    return dict(zip(names, file.read(*names), strict=True)) | {"has_depth": torch.tensor("depth.0" in known)}

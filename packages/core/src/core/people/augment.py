@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from core.people.age import Age, age
 from core.people.lighting import Light, relight
 from core.people.person import Person
 from core.people.tone import Tone, retone
@@ -60,15 +61,18 @@ def vary_light(person: Person, rng: np.random.Generator) -> Person:
     return grade(person, Grade.sample(rng)) if rng.random() < 2 / 3 else person
 
 
-def vary_person(person: Person, rng: np.random.Generator, relit: float = 0.0, toned: float = 0.0) -> Person:
-    """Random light from the side and skin of another tone, before the colours of the whole picture are varied.
+def vary_person(person: Person, rng: np.random.Generator, relit: float = 0.0, toned: float = 0.0, aged: float = 0.0) -> Person:
+    """Random age, skin of another tone and light from the side, before the colours of the whole picture are varied.
 
     Args:
         person: as photographed.
         rng: decides everything; untouched by what is switched off.
         relit: share of people under another lamp (``core.people.lighting``).
         toned: share of people with skin of another tone (``core.people.tone``).
+        aged: share of people who look older or younger (``core.people.age``).
     """
+    if aged and rng.random() < aged:
+        person = age(person, Age.sample(rng))
     if toned and rng.random() < toned:
         person = retone(person, Tone.sample(person, rng))
     if relit and rng.random() < relit:

@@ -6,17 +6,22 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from core.camera import rotation_from_euler
+from core.camera import FIT_DISTANCE, rotation_from_euler
 from core.face.coeffs import FaceCoeffs
 from core.people.eyes import MAX_GAZE
 from core.people.person import Person
+from core.people.statistics import expression_motion
 
 Named = Literal["neutral", "open", "smile", "pursed", "blink"]
 NAMED: tuple[str, ...] = get_args(Named)
 NECK = np.array([0.0, -0.95, -0.45])
 """Canonical point that heads turn about."""
-MAX_PITCH, MAX_YAW, MAX_ROLL = np.radians([20.0, 35.0, 15.0])
-MAX_TURN = np.radians(34.0)
+MAX_PITCH, MAX_YAW, MAX_ROLL = np.radians([20.0, 38.0, 15.0])
+MAX_ELEVATION = np.arcsin(2 / np.pi * np.radians(26.0))
+NEARER, FARTHER = 1.4, 0.9
+"""How far a random camera comes closer than the source view's and goes away from it, 3DMM units."""
+NEAREST, FARTHEST = (2.4 - 0.161) / 0.27, (5.0 - 0.161) / 0.27
+"""Distances of the paper's cameras (2.4 to 5.0 in the world of the tri-plane) in 3DMM units."""
 Code = Float[np.ndarray, "64"]
 
 
@@ -28,21 +33,28 @@ def turn_about_neck(base: FaceCoeffs, euler: Float[np.ndarray, "3"], shift: Floa
     return (trans + (0 if shift is None else shift)).astype(np.float32)
 
 
-def sample_pose(base: FaceCoeffs, rng: np.random.Generator) -> tuple[Float[np.ndarray, "3"], Float[np.ndarray, "3"]]:
-    """A random view: yaw within 35, pitch 20, roll 15 degrees, wide in yaw; framing around that of ``base``.
+def sample_pose(person: Person, rng: np.random.Generator) -> tuple[Float[np.ndarray, "3"], Float[np.ndarray, "3"]]:
+    """A random view (spec 9.1): every other one drawn evenly from a part of a sphere, the others like the poses of talking people.
+
+    The sphere: yaw within 38 degrees, elevation within 16.6 (26 as ``Camera.look_at`` counts it), distance within 2.4 to 5.0 world units as
+    far as the source view's framing allows. Yaw stays within ``person.reach`` of the source view: a photograph lacks its far side.
 
     Returns:
         euler in radians and trans in 3DMM units.
     """
-    limits = np.array([MAX_PITCH, MAX_YAW, MAX_ROLL])
-    spread = np.radians([8.5, 17.0, 5.0])
-    euler = np.clip(rng.normal(size=3) * spread, -limits, limits)
-    if rng.random() < 0.3:  # the sides are rare in a normal distribution and hard to learn
-        euler[1] = rng.uniform(-MAX_YAW, MAX_YAW)
+    base = person.coeffs
+    if rng.random() < 0.5:
+        euler = np.array([rng.uniform(-1, 1) * MAX_ELEVATION, rng.uniform(-1, 1) * MAX_YAW, np.clip(rng.normal(), -2, 2) * np.radians(3.0)])
+        shift = np.append(np.clip(rng.normal(size=2), -2, 2) * [0.08, 0.06], rng.uniform(-FARTHER, NEARER))
+    else:
+        limits = np.array([MAX_PITCH, MAX_YAW, MAX_ROLL])
+        euler = np.clip(rng.normal(size=3) * np.radians([8.5, 17.0, 5.0]), -limits, limits)
+        shift = np.clip(rng.normal(size=3), -2, 2) * np.array([0.08, 0.06, 0.45])
     own = float(base.euler[0, 1])
-    euler[1] = np.clip(euler[1], own - MAX_TURN, own + MAX_TURN)  # a photograph knows nothing of its far side
-    shift = np.clip(rng.normal(size=3), -2, 2) * np.array([0.08, 0.06, 0.55])
-    return euler.astype(np.float32), turn_about_neck(base, euler, shift)
+    euler[1] = np.clip(euler[1], own - person.reach, own + person.reach)
+    trans = turn_about_neck(base, euler, shift)
+    trans[2] = np.clip(trans[2], FIT_DISTANCE - FARTHEST, FIT_DISTANCE - NEAREST)
+    return euler.astype(np.float32), trans
 
 
 def steady_gaze(person: Person, euler: Float[np.ndarray, "3"], hold: float = 0.5) -> Float[np.ndarray, "2"]:
@@ -57,9 +69,9 @@ def steady_gaze(person: Person, euler: Float[np.ndarray, "3"], hold: float = 0.5
     return np.clip(person.eyes.rest - hold * turned, -MAX_GAZE, MAX_GAZE).astype(np.float32)
 
 
-def sample_gaze(person: Person, rng: np.random.Generator) -> Float[np.ndarray, "2"]:
-    """A random gaze: mostly near that of the source view, wider sideways than up and down."""
-    return np.clip(person.eyes.rest + rng.normal(size=2) * np.radians([9.0, 5.0]), -MAX_GAZE, MAX_GAZE).astype(np.float32)
+def sample_gaze(person: Person, rng: np.random.Generator, spread: float = np.radians(9.0)) -> Float[np.ndarray, "2"]:
+    """A random gaze: mostly near that of the source view, wider sideways (``spread``, radians) than up and down."""
+    return np.clip(person.eyes.rest + rng.normal(size=2) * spread * [1.0, 0.56], -MAX_GAZE, MAX_GAZE).astype(np.float32)
 
 
 def _edit(person: Person, code: Code, lids: float = 0.0, lips: float = 0.0) -> Code:
@@ -106,9 +118,9 @@ def sample_expression(person: Person, rng: np.random.Generator) -> Code:
 
 
 def neighbours(code: Code, rng: np.random.Generator) -> tuple[Code, Code]:
-    """The expression one video frame (1/25 s) before and after: a steady motion plus a little tremor."""
-    speed, tremor = rng.normal(size=64) * 0.12, rng.normal(size=(2, 64)) * 0.03
-    return (code - speed + tremor[0]).astype(np.float32), (code + speed + tremor[1]).astype(np.float32)
+    """The expression one video frame (1/25 s) before and after, moving as measured in talking faces."""
+    before, now, after = expression_motion(3, rng)
+    return (code + before - now).astype(np.float32), (code + after - now).astype(np.float32)
 
 
 def named(person: Person, kind: Named) -> Code:

@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from core.data.clip_writer import ClipSource
 from core.errors import PortraitError
 from core.people.person import Person
 
@@ -20,6 +22,17 @@ def split_of(name: str) -> str:
     return "val" if number % 1000 < VAL_PERMILLE else "train"
 
 
+@runtime_checkable
+class Varying(Protocol):
+    """What says how a photograph's light and colours are varied; see ``PhotoSource``."""
+
+    split: str
+    vary: bool
+    relit: float
+    toned: float
+    aged: float
+
+
 @dataclass(frozen=True)
 class PhotoSource:
     """One photograph (a ``core.data.clips.ClipSource``).
@@ -30,6 +43,7 @@ class PhotoSource:
         vary: change its light and colours at random.
         relit: share of people who are put under another lamp, training people only.
         toned: share of people who get skin of another tone, training people only.
+        aged: share of people who look older or younger, training people only.
     """
 
     path: Path
@@ -37,6 +51,7 @@ class PhotoSource:
     vary: bool = True
     relit: float = 0.0
     toned: float = 0.0
+    aged: float = 0.0
 
     @property
     def name(self) -> str:
@@ -51,21 +66,30 @@ class PhotoSource:
     def make(self, rng: np.random.Generator) -> Person:
         """Lift it."""
         from core.media.image import read_image
-        from core.people.augment import vary_light, vary_person
         from core.people.lifted import lift, square
 
-        person = lift(square(read_image(self.path), self.name, self.size), self.name)
-        if not self.vary or self.split != "train":
-            return person
-        return vary_light(vary_person(person, rng, self.relit, self.toned), rng)
+        return varied(lift(square(read_image(self.path), self.name, self.size), self.name), self, rng)
 
 
-def find_photos(folder: str | Path) -> list[PhotoSource]:
-    """All photographs of a folder, by name.
+def varied(person: Person, source: Varying, rng: np.random.Generator) -> Person:
+    """The person under another light and in other colours, if the source says so and it is for training."""
+    from core.people.augment import vary_light, vary_person
+
+    if not source.vary or source.split != "train":
+        return person
+    return vary_light(vary_person(person, rng, source.relit, source.toned, source.aged), rng)
+
+
+def find_photos(folder: str | Path) -> list[ClipSource]:
+    """All photographs of a folder, or everyone in a pack (``core.people.packing``), by name.
 
     Raises:
-        PortraitError: ``E_NO_PHOTOS``.
+        PortraitError: ``E_NO_PHOTOS``; ``E_PACK`` for a file that is no pack.
     """
+    if Path(folder).is_file():
+        from core.people.packing import open_pack
+
+        return open_pack(folder)
     files = sorted(p for p in Path(folder).iterdir() if p.suffix.lower() in SUFFIXES) if Path(folder).is_dir() else []
     if not files:
         raise PortraitError("E_NO_PHOTOS", f"no photographs in {folder}", f"Give a folder with {', '.join(SUFFIXES)} files to --photos.")

@@ -1,4 +1,4 @@
-"""Clips of labelled people as LightningDataModules; the people are made here when there are none yet."""
+"""Clips of labelled people as LightningDataModules; the people are made here when there are none yet, or while training goes on."""
 
 from pathlib import Path
 from typing import Any
@@ -7,16 +7,22 @@ import numpy as np
 from pytorch_lightning import LightningDataModule, Trainer
 from torch.utils.data import DataLoader, Dataset
 
-from core.data.clips import ClipSource, ClipStore, PairDataset, Split, collate_pairs, write_store
+from core.data.clip_writer import limited
+from core.data.clips import Clips, ClipSource, Split, write_store
+from core.data.live import LiveClips
+from core.data.plan import PlanOptions
+from core.data.shards import is_sharded, open_store
+from core.data.talking import TalkingClips, collate_pairs
 from core.errors import PortraitError
 from core.face.model import FaceModel
 from core.people.photos import find_photos
 from core.people.procedural import SeedSource
+from core.train.bursts import BurstSampler
 from core.train.order import StepSampler
 
 
 class ClipDataModule(LightningDataModule):
-    """Training and validation pairs of frames from a clip store (``core.data.clips``), any two expressions (stages 2 and 3).
+    """Training and validation pairs of frames (``core.data.talking.TalkingClips``) of a clip store, or of people drawn meanwhile.
 
     Validation uses people that training never sees. Under DDP every rank has its own part of the pairs.
     """
@@ -32,25 +38,33 @@ class ClipDataModule(LightningDataModule):
         pairs_per_clip: int = 256,
         num_workers: int = 0,
         seed: int = 0,
+        triples: bool = False,
+        live: bool = False,
+        torso_delay: float = 0.0,
     ) -> None:
         """Options.
 
         Args:
-            root: folder of the store.
+            root: folder of the store, or of its shards, or their address in object storage (``s3://...``); not looked at with ``live``.
             people: when ``root`` holds no store, make one of so many training people, and a seventh of that for validation; 0: an error.
-            photos: folder of portrait photographs to lift the people from; None: procedural people.
-            frames: frames per made person.
+            photos: folder of portrait photographs (or a pack of them) to lift the people from; None: procedural people.
+            frames: stills per made person.
             size: side of the images in pixels.
             batch_size: pairs per rank and step.
             pairs_per_clip: how many different pairs of frames of one person make an epoch.
             num_workers: loader processes.
             seed: of the made people and of the pairing.
+            triples: also give the frames just before and after the target; made people get four triples each.
+            live: draw the ``people`` in the loader's processes instead of reading a store; 0 people: all photographs.
+            torso_delay: seconds by which the torso of made triples lags behind the head (``core.data.plan.PlanOptions``).
         """
         super().__init__()
-        self.root = Path(root)
+        self.address, self.root = root, Path(root)
         self.people, self.photos, self.frames, self.size = people, photos, frames, size
         self.batch_size, self.num_workers = batch_size, num_workers
         self.pairs_per_clip, self.seed = pairs_per_clip, seed
+        self.triples, self.live = triples, live
+        self.options = PlanOptions(frames, triples=4 if triples else 0, torso_delay=torso_delay)
 
     def prepare_data(self) -> None:
         """Make the people once per machine; an interrupted making is taken up again.
@@ -58,6 +72,8 @@ class ClipDataModule(LightningDataModule):
         Raises:
             PortraitError: ``E_DATA`` when there is no store and none may be made.
         """
+        if self.live or is_sharded(self.address):
+            return
         unfinished = self.root / "unfinished"
         if (self.root / "store.json").is_file() and not unfinished.exists():
             return
@@ -65,8 +81,7 @@ class ClipDataModule(LightningDataModule):
             raise PortraitError("E_DATA", f"no store.json in {self.root}", "Set data.root to a clip store, or data.people to make one.")
         self.root.mkdir(parents=True, exist_ok=True)
         unfinished.touch()
-        limits = {"train": self.people, "val": max(self.people // 7, 1)}
-        write_store(self.root, self._sources(), self.frames, self.size, self.seed, limits=limits)
+        write_store(self.root, self._sources(), self.options, self.size, self.seed, limits=self._limits)
         unfinished.unlink()
 
     def train_dataloader(self) -> DataLoader[Any]:
@@ -82,8 +97,23 @@ class ClipDataModule(LightningDataModule):
 
     def dataset(self, split: Split, pairs_per_clip: int) -> Dataset[Any]:
         """Samples of one split."""
-        store = ClipStore(self.root)
-        return PairDataset(store, split, self.size, False, self.seed, pairs_per_clip, self.photo_share)
+        return TalkingClips(self.clips(), split, self.size, self.seed, pairs_per_clip, self.photo_share, self.triples)
+
+    def clips(self) -> Clips:
+        """The store, or the people who are drawn meanwhile.
+
+        Raises:
+            PortraitError: ``E_DATA`` when procedural people shall be drawn and their number is not given; ``E_STORE``, ``E_NO_PHOTOS``.
+        """
+        if not self.live:
+            return open_store(self.address)
+        if not self.people and self.photos is None:
+            raise PortraitError("E_DATA", "data.live without people", "Set data.people to how many, or data.photos to a folder.")
+        return LiveClips(limited(self._sources(), self._limits if self.people else None), self.size, self.options, self.seed)
+
+    @property
+    def _limits(self) -> dict[str, int]:
+        return {"train": self.people, "val": max(self.people // 7, 1)}
 
     collate = staticmethod(collate_pairs)
     photo_share = 0.5
@@ -97,15 +127,23 @@ class ClipDataModule(LightningDataModule):
 
     def _loader(self, split: Split, pairs_per_clip: int, shuffle: bool) -> DataLoader[Any]:
         dataset = self.dataset(split, pairs_per_clip)
+        live = self.live and self.num_workers > 0
         return DataLoader(
             dataset,
             self.batch_size,
-            sampler=StepSampler(dataset, self.batch_size, self.seed, self.trainer) if shuffle else None,
+            sampler=self._sampler(dataset, pairs_per_clip) if shuffle else None,
             num_workers=self.num_workers,
             collate_fn=self.collate,
             drop_last=shuffle,
             persistent_workers=self.num_workers > 0,
+            # forked processes inherit locks of the detectors' and OpenMP's threads, and wait for them for ever
+            multiprocessing_context="spawn" if live else None,
         )
+
+    def _sampler(self, dataset: Dataset[Any], pairs_per_clip: int) -> StepSampler:
+        if self.live:
+            return BurstSampler(dataset, self.batch_size, self.seed, self.trainer, len(dataset) // pairs_per_clip)
+        return StepSampler(dataset, self.batch_size, self.seed, self.trainer)
 
 
 def require_clips(trainer: Trainer, face: FaceModel) -> None:
@@ -116,4 +154,4 @@ def require_clips(trainer: Trainer, face: FaceModel) -> None:
     """
     data = getattr(trainer, "datamodule", None)
     if isinstance(data, ClipDataModule):
-        face.require(ClipStore(data.root).face_model, f"the clips in {data.root}")
+        face.require(data.clips().face_model, "the made people" if data.live else f"the clips in {data.root}")

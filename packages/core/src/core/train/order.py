@@ -29,7 +29,11 @@ class StepSampler(DistributedSampler):
         """What is left of the epoch."""
         epoch, done = divmod(self.trainer.global_step if self.trainer is not None else 0, self._batches())
         self.set_epoch(epoch)
-        return iter(list(super().__iter__())[done * self.batch_size :])
+        return iter(self._order()[done * self.batch_size :])
+
+    def _order(self) -> list[int]:
+        """All samples of this rank in ``self.epoch``."""
+        return list(super().__iter__())
 
     def _batches(self) -> int:
         """Batches in an epoch of one rank."""
