@@ -6,6 +6,7 @@ from scipy.ndimage import gaussian_filter
 
 HEAD_CLASSES, TORSO_CLASSES = (1, 3, 5), (2, 4)
 """Segmentation labels of the head (hair, face, other) and the torso (neck and body skin, clothes)."""
+HAIR = 1
 
 PAD = 0.1875
 """Width of the added margin on every side, in sides of the photograph."""

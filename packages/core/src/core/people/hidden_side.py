@@ -37,7 +37,11 @@ def _normals(points: Float[np.ndarray, "n 3"], triangles: Int[np.ndarray, "f 3"]
 
 
 def far_cheek(
-    image: UInt8[np.ndarray, "c c 3"], measured: Float[np.ndarray, "468 3"], triangles: Int[np.ndarray, "f 3"], pose: Pose
+    image: UInt8[np.ndarray, "c c 3"],
+    measured: Float[np.ndarray, "468 3"],
+    triangles: Int[np.ndarray, "f 3"],
+    pose: Pose,
+    skin: Bool[np.ndarray, "c c"] | None = None,
 ) -> tuple[HeadMesh, UInt8[np.ndarray, "c c 4"]]:
     """A soft mesh over the slanted part of the face that wears the other half of it.
 
@@ -46,6 +50,7 @@ def far_cheek(
         measured: face vertices, canonical, as photographed.
         triangles: of the face model.
         pose: of the head in the photograph.
+        skin: where the canvas shows skin and no hair before it; None for everywhere. Only skin is borrowed and matched.
 
     Returns:
         The mesh (without triangles if both halves are seen well) and its texture: the photograph in the colours of the far half, opaque
@@ -57,7 +62,9 @@ def far_cheek(
     to_camera = np.array([0.0, 0.0, 10.0]) - posed
     facing = ((normals @ pose.rotation.T) * to_camera).sum(1) / np.linalg.norm(to_camera, axis=1)
     better = facing[mirror] > facing + 0.1
+    colour, bare = _smooth_skin(image, np.ones(image.shape[:2], np.bool_) if skin is None else skin, posed)
     weight = np.clip((SEEN - facing) / (SEEN - HIDDEN), 0, 1) * (far_side(measured, pose) & better)
+    weight *= np.clip(2 * bare[mirror] - 0.5, 0, 1)
     used = triangles[(weight[triangles] > 0).any(1)]
     uvw = projective_uvw(posed)[mirror]
     itself = np.arange(len(measured))[:, None].repeat(3, 1)
@@ -65,16 +72,29 @@ def far_cheek(
         measured + _LIFT * normals, itself, np.eye(1, 3).repeat(len(measured), 0), uvw, used, np.full(len(used), LAYER_SIDE, np.uint8)
     )
     half = triangles[far_side(measured, pose)[triangles].all(1)]
-    return mesh, _side_texture(image, uvw, half, weight, _match(image, posed, mirror))
+    return mesh, _side_texture(image, uvw, half, weight, _match(colour, bare, mirror))
 
 
-def _match(image: np.ndarray, posed: np.ndarray, mirror: np.ndarray) -> Float[np.ndarray, "n 3"]:
-    """Per vertex, the smooth colour here over that of the mirror image."""
+def _smooth_skin(
+    image: np.ndarray, skin: Bool[np.ndarray, "c c"], posed: np.ndarray
+) -> tuple[Float[np.ndarray, "n 3"], Float[np.ndarray, " n"]]:
+    """Per vertex, the colour of the skin around it and how much of what is around it is skin."""
     side = image.shape[0]
     spot = (to_canvas(project(posed)) * side - 0.5)[:, ::-1].T
-    smooth = gaussian_filter(image.astype(np.float32), (side / 60, side / 60, 0))
-    colour = np.stack([map_coordinates(smooth[..., q], spot, order=1, mode="nearest") for q in range(3)], 1) + 8
-    return np.clip(colour / colour[mirror], 0.5, 1.6)
+    low, high = np.maximum(spot.min(1).astype(int) - side // 20, 0), spot.max(1).astype(int) + side // 20
+    part, here = (slice(low[0], high[0]), slice(low[1], high[1])), spot - low[:, None]
+    kept = skin[part].astype(np.float32)
+    planes = [kept, *(image[part].astype(np.float32) * kept[..., None]).transpose(2, 0, 1)]
+    values = np.stack([map_coordinates(gaussian_filter(plane, side / 60), here, order=1, mode="nearest") for plane in planes], 1)
+    return values[:, 1:] / np.maximum(values[:, :1], 1e-3), values[:, 0]
+
+
+def _match(colour: Float[np.ndarray, "n 3"], bare: Float[np.ndarray, " n"], mirror: np.ndarray) -> Float[np.ndarray, "n 3"]:
+    """Per vertex, the colour here over that of the mirror image; near hair, what is usual on this half."""
+    ratio = np.log(colour + 8) - np.log(colour[mirror] + 8)
+    sure = np.clip(2 * np.minimum(bare, bare[mirror]) - 0.6, 0, 1)[:, None]
+    usual = (ratio * sure).sum(0) / max(float(sure.sum()), 1e-6) if sure.any() else np.zeros(3)
+    return np.clip(np.exp(ratio * sure + usual * (1 - sure)), 0.5, 1.6)
 
 
 def _side_texture(image: np.ndarray, uvw: np.ndarray, triangles: np.ndarray, weight: np.ndarray, ratio: np.ndarray) -> np.ndarray:

@@ -5,17 +5,17 @@ from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
-from scipy.ndimage import binary_dilation, binary_erosion, distance_transform_edt
+from scipy.ndimage import binary_erosion
 
 from core.camera import FIT_DISTANCE, FIT_FOCAL
 from core.errors import PortraitError
 from core.face.coeffs import FaceCoeffs
-from core.people.canvas import HEAD_CLASSES, PAD, TORSO_CLASSES, extend, to_canvas
+from core.people.canvas import HAIR, HEAD_CLASSES, PAD, TORSO_CLASSES, extend, to_canvas
 from core.people.eyes import Eyes, Irises, add_complete_eyes
 from core.people.geometry import LAYER_EYES, LAYER_FRONT, LAYER_TEETH, HeadMesh, Pose, unproject
 from core.people.hidden_side import far_cheek
 from core.people.hull import HullShape, Oval, build_hull
-from core.people.openings import cavity, continue_colours, grain, made_texture, polygon_mask, sheet, teeth_strip, tongue
+from core.people.openings import cavity, continue_colours, grain, made_texture, nearest, polygon_mask, sheet, teeth_strip, tongue
 from core.people.person import Person, Torso
 from core.people.surface import FaceMotion, boundary_loops, face_surface
 from core.people.torso import complete_torso
@@ -179,7 +179,8 @@ def assemble(image: np.ndarray, name: str, fit: Fit, labels: np.ndarray, head_al
     alpha = np.where(inside, 1.0, alpha).astype(np.float32)
     solid, fringe, eyes = _meshes(fit, alpha, inside)
     textures, classes = _textures(picture, fit, classes, alpha, inside)
-    cheek, side = far_cheek(textures[LAYER_FRONT, ..., :3], fit.motion.measured, face.triangles.numpy(), fit.pose)
+    front, skin = textures[LAYER_FRONT, ..., :3], classes[LAYER_FRONT] != HAIR
+    cheek, side = far_cheek(front, fit.motion.measured, face.triangles.numpy(), fit.pose, skin)
     textures, classes = np.concatenate([textures, side[None]]), np.concatenate([classes, classes[LAYER_FRONT][None]])
     torso_image, torso_mask = complete_torso(layers.torso_image, layers.torso_mask, labels, fit.xy)
     torso = Torso(torso_image, torso_mask, _torso_classes(labels), np.array(_TORSO_PIVOT))
@@ -252,16 +253,9 @@ def _textures(image: np.ndarray, fit: Fit, labels: np.ndarray, alpha: np.ndarray
     eye_texture = add_complete_eyes(continue_colours(image, left | right, 1.5), image, (right, left), looking)
     gap = polygon_mask(xy[loops["mouth"]], side)
     teeth_texture = continue_colours(image, gap if gap.sum() > 20 else inside, 1.5)
-    outside = sure & ~binary_dilation(inside, iterations=int(0.06 * unit))
-    ears = xy[[234, 454], 1].mean() * side
-    hair = outside & ((labels == 1) | (np.arange(side)[:, None] > ears))
-    if (
-        hair[: int(ears)].sum() > 0.15 * outside[: int(ears)].sum()
-    ):  # the back of the head is hairy unless there is hardly any hair in front
-        outside = hair
-    known = outside if outside.sum() > 100 else sure
+    known = _like_the_back(labels, sure, inside, xy[[234, 454], 1].mean() * side, unit)
     back = grain(continue_colours(image, known, 6.0), known)
-    back_classes = _nearest(labels, head & outside) if (head & outside).any() else np.full_like(labels, 1)
+    back_classes = _nearest(labels, head & known) if (head & known).any() else np.full_like(labels, HAIR)
     enamel = _enamel(image, gap, inside, fit)
 
     full = np.full((side, side), 255, np.uint8)
@@ -272,10 +266,34 @@ def _textures(image: np.ndarray, fit: Fit, labels: np.ndarray, alpha: np.ndarray
     return textures, np.stack([front_classes, skin, skin, back_classes, skin]).astype(np.uint8)
 
 
+def _like_the_back(labels: np.ndarray, sure: np.ndarray, inside: np.ndarray, ears: float, unit: float) -> Bool[np.ndarray, "c c"]:
+    """Where the canvas shows what the back of the head may look like: hair, and below the ears skin unless hair hangs there.
+
+    Args:
+        labels: of the canvas.
+        sure: where it shows the head and nothing else.
+        inside: the face.
+        ears: their row.
+        unit: pixels per 3DMM unit.
+    """
+    outside = sure & ~_near(inside, 0.06 * unit)
+    hair = outside & (labels == HAIR) & ~_near(np.isin(labels, (2, 3)), 0.02 * unit)  # the hairline is a mixture
+    known = outside.copy()
+    for rows, least in ((slice(None, int(ears)), 0.15), (slice(int(ears), None), 0.4)):
+        if hair[rows].sum() > least * outside[rows].sum():
+            known[rows] = hair[rows]
+    return known if known.sum() > 100 else sure
+
+
+def _near(mask: Bool[np.ndarray, "c c"], pixels: float) -> Bool[np.ndarray, "c c"]:
+    import cv2
+
+    return cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, 5) <= pixels if mask.any() else mask
+
+
 def _nearest(labels: np.ndarray, known: Bool[np.ndarray, "h w"]) -> np.ndarray:
     """Labels of the nearest known pixel."""
-    row, column = distance_transform_edt(~known, return_distances=False, return_indices=True)
-    return labels[row, column]
+    return labels.reshape(-1)[nearest(known)[1]]
 
 
 def _enamel(image: np.ndarray, gap: np.ndarray, inside: np.ndarray, fit: Fit) -> np.ndarray:

@@ -24,14 +24,24 @@ def polygon_mask(xy: Float[np.ndarray, "n 2"], side: int) -> Bool[np.ndarray, "s
     return np.asarray(image.resize((side, side), Image.Resampling.BOX)) > 127
 
 
+def nearest(known: Bool[np.ndarray, "h w"]) -> tuple[Float[np.ndarray, "h w"], Int[np.ndarray, "h w"]]:
+    """Distance to the nearest known pixel, and its number in a flattened picture; some pixel must be known."""
+    import cv2
+
+    away, label = cv2.distanceTransformWithLabels((~known).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
+    number = np.zeros(int(label.max()) + 1, np.int64)
+    number[label[known]] = np.flatnonzero(known)
+    return away, number[label]
+
+
 def continue_colours(image: UInt8[np.ndarray, "h w c"], known: Bool[np.ndarray, "h w"], blur: float = 2.0) -> UInt8[np.ndarray, "h w c"]:
     """Outside ``known`` take the nearest known colour, smoothed the more the farther."""
     import cv2
 
-    away, (row, column) = distance_transform_edt(~known, return_indices=True)
-    filled = image[row, column]
+    away, source = nearest(known)
+    filled = image.reshape(-1, image.shape[-1])[source]
     smooth = cv2.GaussianBlur(filled, (0, 0), blur)
-    share = np.clip(away / (2 * blur), 0, 1).astype(np.float32)[..., None]
+    share = np.clip(away / (2 * blur), 0, 1)[..., None]
     return np.where(known[..., None], image, filled * (1 - share) + smooth * share).astype(np.uint8)
 
 

@@ -11,6 +11,8 @@ from core.people.geometry import HeadMesh, Pose, projective_uvw
 MOUTH_PAIRS = ((191, 80, 81, 82, 13, 312, 311, 310, 415), (95, 88, 178, 87, 14, 317, 402, 318, 324))
 RIGHT_EYE_PAIRS = ((246, 161, 160, 159, 158, 157, 173), (7, 163, 144, 145, 153, 154, 155))
 LEFT_EYE_PAIRS = ((466, 388, 387, 386, 385, 384, 398), (249, 390, 373, 374, 380, 381, 382))
+_OVERLAP = 0.01
+"""By how much closed edges overlap, 3DMM units: what merely touches leaves bright dots between its pixels."""
 _KEYS = {"oval": 10, "mouth": 13, "right_eye": 159, "left_eye": 386}
 
 
@@ -59,7 +61,7 @@ class FaceMotion:
     source: Float[np.ndarray, "64"]
 
     def __call__(self, exp: Float[np.ndarray, "64"]) -> Float[np.ndarray, "v 3"]:
-        """Displacement of every model vertex; lips and lids meet without crossing and close when the model's do."""
+        """Displacement of every model vertex; lips and lids meet along one line and close when the model's do."""
         motion = self.basis @ (np.asarray(exp, np.float64) - self.source)
         self._meet(motion, MOUTH_PAIRS, 0.5)
         self._meet(motion, RIGHT_EYE_PAIRS, 1.0)
@@ -71,7 +73,7 @@ class FaceMotion:
         return self.fitted + self.basis @ (np.asarray(exp, np.float64) - self.source)
 
     def _meet(self, motion: np.ndarray, pairs: tuple[tuple[int, ...], tuple[int, ...]], upper_share: float) -> None:
-        """Fit and photograph differ by a residual opening: fade it out as the model closes, and never let the edges cross."""
+        """Fit and photograph differ by a residual opening and sideways: fade both out as it closes, till the edges just overlap."""
         up, low = (np.array(side) for side in pairs)
 
         def gap(points: np.ndarray) -> np.ndarray:
@@ -84,6 +86,11 @@ class FaceMotion:
         residual = seen - before
         fade = share(after) - share(before)
         wanted = np.maximum(seen + (after - before) + residual * fade, np.minimum(seen, 0))
-        change = wanted - gap(self.measured + motion)
+        closing = np.clip(-fade, 0, 1)
+        change = wanted - _OVERLAP * closing - gap(self.measured + motion)
         motion[up, 1] += upper_share * change
         motion[low, 1] -= (1 - upper_share) * change
+        apart = (self.measured + motion)[up] - (self.measured + motion)[low]
+        apart *= closing[:, None] * [1.0, 0.0, 1.0]
+        motion[up] -= upper_share * apart
+        motion[low] += (1 - upper_share) * apart
