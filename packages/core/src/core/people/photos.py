@@ -30,6 +30,7 @@ class Varying(Protocol):
     vary: bool
     relit: float
     toned: float
+    aged: float
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class PhotoSource:
         vary: change its light and colours at random.
         relit: share of people who are put under another lamp, training people only.
         toned: share of people who get skin of another tone, training people only.
+        aged: share of people who look older or younger, training people only.
     """
 
     path: Path
@@ -49,6 +51,7 @@ class PhotoSource:
     vary: bool = True
     relit: float = 0.0
     toned: float = 0.0
+    aged: float = 0.0
 
     @property
     def name(self) -> str:
@@ -74,7 +77,7 @@ def varied(person: Person, source: Varying, rng: np.random.Generator) -> Person:
 
     if not source.vary or source.split != "train":
         return person
-    return vary_light(vary_person(person, rng, source.relit, source.toned), rng)
+    return vary_light(vary_person(person, rng, source.relit, source.toned, source.aged), rng)
 
 
 def find_photos(folder: str | Path) -> list[ClipSource]:
