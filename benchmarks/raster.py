@@ -1,7 +1,6 @@
 """Rasterisation of a face-like mask with some 7,000 and, as BFM 2009 has, 70,000 triangles."""
 
 from functools import partial
-from importlib.util import find_spec
 
 import torch
 from core.face import FaceModel
@@ -9,7 +8,7 @@ from core.face.pncc import clip_coordinates
 from core.raster import rasterize
 from torch import Tensor
 
-from benchmarks.row import Case, Row, SkippedError
+from benchmarks.row import Case, Row
 
 
 def mask(side: int) -> tuple[Tensor, Tensor]:
@@ -23,8 +22,6 @@ def mask(side: int) -> tuple[Tensor, Tensor]:
 
 
 def _masked(side: int, size: int, device: torch.device) -> Case:
-    if device.type == "cuda" and not find_spec("nvdiffrast"):
-        raise SkippedError("nvdiffrast is not installed")
     clip, triangles = (x.to(device) for x in mask(side))
     return Case(partial(rasterize, clip, triangles, (size, size)), note=_coverage)
 
