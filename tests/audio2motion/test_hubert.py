@@ -7,6 +7,7 @@ import types
 import numpy as np
 import pytest
 import torch
+from audio2motion import Audio2Motion, StreamingAudio2Motion, motion_from_audio
 from audio2motion.config import Audio2MotionConfig
 from audio2motion.encoders import encoder_for, require_encoder
 from audio2motion.fairseq_hubert import read_fairseq_hubert
@@ -77,6 +78,20 @@ def test_damaged_and_empty_sound(folder, wave):
     assert torch.isfinite(encoder(torch.zeros(8000))).all()
     assert encoder(torch.zeros(0)).shape == (0, 16)
     torch.testing.assert_close(encoder(wave[:16_000] * 0.01 + 0.3), encoder(wave[:16_000]), atol=0.02, rtol=0.02)
+
+
+def test_live_speech_through_hubert(folder, wave):
+    """Blocks do not matter, and memory of the past is all that the whole has more."""
+    torch.manual_seed(0)
+    sizes = Audio2MotionConfig.preset("debug").__dict__ | {"audio": "hubert", "audio_width": 16, "audio_source": folder}
+    net, encoder = Audio2Motion(Audio2MotionConfig(**sizes)).eval(), HubertEncoder(folder)
+    sound = wave[:32_000].numpy()
+    one, other = (torch.cat(list(StreamingAudio2Motion(net, encoder, chunk=16).stream(np.array_split(sound, n)))) for n in (1, 23))
+    assert one.shape == (50, 64)
+    assert torch.equal(one, other)
+    voice = encoder.measure(wave[:32_000])
+    live = StreamingAudio2Motion(net, encoder, voice, temperature=0.0, chunk=16, lookahead=36).stream([sound])
+    torch.testing.assert_close(torch.cat(list(live)), motion_from_audio(net, sound, temperature=0.0), atol=0.02, rtol=0)
 
 
 # ---- fairseq

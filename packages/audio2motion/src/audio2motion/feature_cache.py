@@ -3,7 +3,7 @@
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from core.errors import PortraitError
 from core.media.files import atomic_path
@@ -15,6 +15,7 @@ from torch import Tensor
 from audio2motion.features import AudioEncoder, Voice
 
 
+@runtime_checkable
 class Fingerprinted(AudioEncoder, Protocol):
     """An encoder that can say which weights it has."""
 

@@ -130,6 +130,11 @@ class Audio2Motion(nn.Module, Pretrained):
         return Reconstruction(self._decode(z, g, mask), kl, prior_exp)
 
     @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.decoder_out.weight.device
+
+    @property
     def reach(self) -> int:
         """Frames to either side, in whole latent frames, that can move a frame; with so much context a part equals the whole."""
         config = self.config

@@ -53,7 +53,7 @@ def motion_from_audio(
     Raises:
         PortraitError: ``E_AUDIO`` when the wave is not one channel; ``E_FEATURES`` when the encoder is not the weights'.
     """
-    encoder = encoder or encoder_for(model.config)
+    encoder = encoder or encoder_for(model.config, str(model.device))
     require_encoder(model.config, encoder)
     sound = mono(wave)
     frames = -(-sound.shape[0] // (2 * HOP))
@@ -131,13 +131,12 @@ def _erode(x: Float[Tensor, "t"], half: int) -> Float[Tensor, "t"]:
 
 
 def _in_chunks(model: Audio2Motion, controls: Controls, noise: Float[Tensor, "1 z s"]) -> Float[Tensor, "t 64"]:
-    device = next(model.parameters()).device
     total, parts = controls.mask.shape[1], []
     for start in range(0, total, CHUNK):
         stop, begin = min(start + CHUNK, total), max(start - CONTEXT, 0)
         end = min(stop + CONTEXT, total)
         part = Controls(controls.audio[:, 2 * begin : 2 * end], controls.pitch[:, 2 * begin : 2 * end], controls.blink[:, begin:end],
                         controls.mouth_amplitude, controls.mask[:, begin:end])  # fmt: skip
-        exp = model.decode_prior(part.to(device), noise[..., begin // SQUEEZE : end // SQUEEZE].to(device))
+        exp = model.decode_prior(part.to(model.device), noise[..., begin // SQUEEZE : end // SQUEEZE].to(model.device))
         parts.append(exp[0, start - begin : stop - begin].cpu())
     return torch.cat(parts)

@@ -67,7 +67,7 @@ class StreamingAudio2Motion:
     ) -> None:
         if chunk < SQUEEZE or chunk % SQUEEZE or lookahead % SQUEEZE or lookahead < 0:
             raise ValueError(f"chunk={chunk} and lookahead={lookahead} must be multiples of {SQUEEZE}, chunk above 0")
-        self.model, self.encoder = model, encoder or encoder_for(model.config)
+        self.model, self.encoder = model, encoder or encoder_for(model.config, str(model.device))
         require_encoder(model.config, self.encoder)
         self.voice = voice
         self.amplitude = model.config.mouth_amplitude if mouth_amplitude is None else mouth_amplitude
@@ -140,10 +140,9 @@ class StreamingAudio2Motion:
         controls = controls_from_audio(sound, self.encoder, self.amplitude, blink, voice)
         frames = controls.mask.shape[1]
         noise = self._noise_of(frames // SQUEEZE) * self.temperature
-        device = next(self.model.parameters()).device
 
         def decode(given: Controls) -> Float[Tensor, "t 64"]:
-            return self.model.decode_prior(given.to(device), noise.to(device))[0].cpu()
+            return self.model.decode_prior(given.to(self.model.device), noise.to(self.model.device))[0].cpu()
 
         gate = activity_gate(sound, frames, voice=voice) if self.rest_in_silence else None
         made = rested(decode, controls, gate)[self._done - self._first : stop - self._first]
