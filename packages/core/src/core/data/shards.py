@@ -53,7 +53,7 @@ class ShardStore(ClipStore):
     def __init__(self, root: str | Path) -> None:
         self.root = str(root)
         try:
-            self.info: dict = json.loads(_items(self.root)[0])
+            self.info: dict = json.loads(bytes(_items(self.root)[0]))
             self.clips: list[dict] = self.info["clips"]
         except PortraitError:
             raise
@@ -148,7 +148,7 @@ def _items(root: str) -> "StreamingDataset":
 def _clip(root: str, item: int) -> dict[str, Tensor]:
     from safetensors.torch import load
 
-    return load(_items(root)[item])
+    return load(bytes(_items(root)[item]))
 
 
 @lru_cache(maxsize=4096)
