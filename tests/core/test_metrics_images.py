@@ -48,6 +48,17 @@ def test_psnr_and_ssim_agree_with_scikit_image(pair):
         assert float(ours_s) == pytest.approx(wanted, abs=1e-4)
 
 
+@pytest.mark.parametrize("function", [l1, psnr, ssim])
+def test_pixels_outside_the_mask_do_not_count(function, pair):
+    image, target = pair
+    mask = torch.zeros(1, 1, 40, 48)
+    mask[..., 5:30, 10:44] = 1
+    spoilt = torch.where(mask > 0, image, 1 - target)
+    wanted = function(image[..., 5:30, 10:44], target[..., 5:30, 10:44])  # as if the rest had been cut off
+    torch.testing.assert_close(function(spoilt, target, mask), wanted)
+    assert not torch.allclose(function(spoilt, target), wanted, rtol=1e-2)
+
+
 @pytest.mark.parametrize(("kind", "function"), [(L1, l1), (PSNR, psnr), (SSIM, ssim)])
 def test_classes_are_means_over_frames_however_they_come(kind, function, pair):
     image, target = pair

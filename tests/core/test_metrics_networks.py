@@ -6,13 +6,16 @@ import numpy as np
 import pytest
 import torch
 from core.errors import PortraitError
+from core.face.regions import LEFT_EYE, RIGHT_EYE
 from core.metrics.backbones import FILES, load_backbones
 from core.metrics.csim import CSIM, aligned_faces, csim, face_embeddings, similarity_to_template
+from core.metrics.deep3d import SIDE, STANDARD, UNIT, Deep3D, regress, regressor_faces, split_coefficients, weak_perspective
 from core.metrics.inception import FIDInception
 from core.metrics.iresnet import DEPTHS, IResNet
 from core.metrics.mfcc import mel_filters, mfcc
 from core.metrics.sync import SyncC, SyncD, face_boxes, speaking_faces, sync, sync_embeddings
 from core.metrics.syncnet import SyncNet
+from scipy.spatial.transform import Rotation
 from torch import nn
 
 
@@ -183,9 +186,71 @@ def test_embeddings_need_five_frames_and_their_sound():
     assert len(sync_embeddings(network, faces[:4], np.zeros(16000, np.float32))[0]) == 0
 
 
+def project(angles, shift):
+    """The regressor's five points in its 224 x 224 picture: turned about x and y a little, its camera far away."""
+    around = Rotation.from_euler("xyz", angles).as_matrix()
+    points = (np.array(STANDARD) @ around.T)[:, :2] * (1, -1)
+    return points * UNIT + SIDE / 2 + shift
+
+
+def test_regressor_faces_undo_shift_and_scale():
+    """A picture whose colours are its coordinates, seen through the points of a face in it."""
+    side = 400
+    ramp = (torch.arange(side) + 0.5) / side
+    picture = torch.stack(torch.broadcast_tensors(ramp[None, :], ramp[:, None], torch.tensor(0.5)))[None]
+    for scale, shift in ((0.8, (60.0, 90.0)), (1.3, (40.0, 70.0))):
+        corners = project((0, 0, 0), 0) * scale + shift
+        points = np.full((1, 478, 3), 0.5)
+        points[0, [*RIGHT_EYE], :2], points[0, [*LEFT_EYE], :2] = corners[0] / side, corners[1] / side
+        points[0, [4, 61, 291], :2] = corners[2:] / side
+        face = regressor_faces(picture, points)[0]
+        expected = ((np.arange(SIDE) + 0.5) * scale + np.array(shift)[:, None]) / side
+        inside = slice(2, 150)
+        np.testing.assert_allclose(face[0, 100, inside], expected[0][inside], atol=2e-3)
+        np.testing.assert_allclose(face[1, inside, 100], expected[1][inside], atol=2e-3)
+
+
+def test_weak_perspective_agrees_with_the_published_equations():
+    """Written out with ten equations for eight numbers, y up, as in POS of Deep3DFaceRecon_pytorch."""
+    points = project((0.1, -0.3, 0.15), (7.0, -4.0))
+    a, b = np.zeros((10, 8)), np.zeros(10)
+    for k, (x, y, z) in enumerate(STANDARD):
+        a[2 * k, :4], a[2 * k + 1, 4:] = (x, y, z, 1), (x, y, z, 1)
+        b[2 * k : 2 * k + 2] = points[k, 0], SIDE - points[k, 1]
+    found = np.linalg.pinv(a) @ b
+    unit = (np.linalg.norm(found[:3]) + np.linalg.norm(found[4:7])) / 2
+    centre, ours = weak_perspective(points)
+    assert ours == pytest.approx(unit)
+    np.testing.assert_allclose(centre, (found[3], SIDE - found[7]), atol=1e-9)
+
+
+def test_regressor_reads_the_published_layout_and_leaves_out_lost_faces(tmp_path):
+    network = fill(Deep3D())
+    assert sum(p.numel() for p in network.parameters()) == 23_508_032 + 2049 * 257  # ResNet-50 without its classifier
+    torch.save({"net_recon": network.state_dict(), "opt_00": {"state": {}, "param_groups": [{"lr": 1e-4}]}}, tmp_path / "deep3d.pth")
+    loaded = load_backbones(tmp_path).deep3d
+    image = torch.rand(2, 3, 300, 300, generator=torch.Generator().manual_seed(0))
+    points = np.random.default_rng(0).uniform(0.3, 0.7, (2, 478, 3))
+    points[1] = np.nan
+    rows = regress(loaded, image, points)
+    assert rows[1].isnan().all()
+    coeffs = split_coefficients(rows[:1])
+    features = network.backbone(regressor_faces(image[:1], points[:1]))
+    for value, layer in ((coeffs.exp, 1), (coeffs.euler, 3), (coeffs.trans[:, :2], 5), (coeffs.trans[:, 2:], 6)):
+        head = network.final_layers[layer]
+        torch.testing.assert_close(value, features @ head.weight[:, :, 0, 0].T + head.bias, rtol=1e-4, atol=1e-5)
+    for contents in ({"net_recon": network.final_layers.state_dict()}, {"net_recon": {"lr": 0.1}}, [1]):
+        torch.save(contents, tmp_path / "deep3d.pth")
+        with pytest.raises(PortraitError, match=r"E_WEIGHTS.*another network"):
+            load_backbones(tmp_path)
+    torch.save({"net_recon": _Evil()}, tmp_path / "deep3d.pth")
+    with pytest.raises(PortraitError, match=r"E_WEIGHTS.*refused"):
+        load_backbones(tmp_path)
+
+
 def test_absent_weights_are_said_and_never_made_up(tmp_path):
     backbones = load_backbones(tmp_path)
-    assert (backbones.lpips, backbones.inception, backbones.arcface, backbones.syncnet) == (None,) * 4
+    assert (backbones.lpips, backbones.inception, backbones.arcface, backbones.syncnet, backbones.deep3d) == (None,) * 5
     assert [line.split(" left out")[0] for line in backbones.absent] == [metrics for _, metrics in FILES.values()]
     with pytest.raises(PortraitError, match="E_NO_FOLDER"):
         load_backbones(tmp_path / "nowhere")

@@ -93,6 +93,54 @@ def test_same_identity_scores_and_resumes(data, tools, tmp_path):
     assert [file.stat().st_mtime_ns for file in results] == before
 
 
+def test_photograph_in_place_of_the_first_frame_and_a_mask(data, tools, tmp_path):
+    from core.media.image import read_image, write_image
+    from core.media.video import read_video
+
+    for name in ("videos", "photos", "masks"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+    (tmp_path / "data/videos/amy.mp4").symlink_to(data / "videos/amy.mp4")
+    *_, last = read_video(data / "videos/amy.mp4")
+    write_image(tmp_path / "data/photos/amy.png", last)
+    mask = np.full((400, 440, 3), 255, np.uint8)
+    mask[:, 200:] = 0
+    write_image(tmp_path / "data/masks/amy.png", mask)
+
+    class Overlay(Replay):
+        name = "overlay"
+
+        def video(self, pair, path, limit):
+            assert pair.source == tmp_path / "data/photos/amy.png"
+            frames = square_frames(pair.video, window_of(pair.video), limit)
+            left, _, side = window_of(pair.video)
+            edge = round((200 - left) * SIDE / side) + 8  # blocks of the codec reach across
+            return write_frames(path, (np.concatenate([frame[:, :edge], 255 - frame[:, edge:]], 1) for frame in frames))
+
+    asked = Evaluation("same-identity", tmp_path / "data", tmp_path / "report", frames=2)
+    row = evaluate(asked, Overlay(), tools)["overlay"]
+    assert row["psnr"].mean > 30  # about 5 without the mask
+    shown = read_image(tmp_path / "report/sources/amy.png")
+    assert np.abs(shown.astype(int) - next(square_frames(data / "videos/amy.mp4", window_of(data / "videos/amy.mp4")))).mean() > 1
+    write_image(tmp_path / "data/masks/amy.png", mask[:100])
+    with pytest.raises(PortraitError, match=r"amy.png .* differ in size"):
+        evaluate(replace(asked, out=tmp_path / "other"), Replay(), tools)
+
+
+def test_driving_videos_are_walked_through_once(data, tools, tmp_path, monkeypatch):
+    from portrait.evaluate import drivers
+
+    amy = data / "videos/amy.mp4"
+    first = drivers.trace_driver(amy, tools, 3, tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(drivers, "trace", _interrupted)
+        again = drivers.trace_driver(amy, tools, 3, tmp_path)
+        with pytest.raises(KeyboardInterrupt):  # another length is another walk
+            drivers.trace_driver(amy, tools, 1, tmp_path)
+    np.testing.assert_array_equal(first.points, again.points)
+    assert first.values == again.values
+    assert (again.embeddings, again.features) == (None, None)
+
+
 @pytest.mark.slow
 def test_baselines_become_rows(data, tools, tmp_path):
     asked = Evaluation("same-identity", data, tmp_path, frames=4, limit=1)

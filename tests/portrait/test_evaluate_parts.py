@@ -27,6 +27,13 @@ def test_same_identity_drives_its_own_first_frame():
     assert all(p.same for p in pairs)
 
 
+def test_same_identity_takes_photographs_and_masks_that_are_called_as_the_videos():
+    first, second = same_identity(VIDEOS[:2], [Path("p/v01.jpg"), Path("p/other.jpg")], [Path("m/v00.png")])
+    assert (first.source, first.mask, second.source, second.mask) == (VIDEOS[0], Path("m/v00.png"), Path("p/v01.jpg"), None)
+    assert first.same
+    assert second.same
+
+
 def test_cross_identity_never_pairs_a_clip_with_itself_and_repeats():
     pairs = cross_identity(VIDEOS, seed=3)
     assert [p.source for p in pairs] == VIDEOS
@@ -66,6 +73,11 @@ def test_data_folders(tmp_path):
     assert [p.name for p in build_pairs("same-identity", tmp_path / "videos", unknown)] == ["a", "b"]
     assert [p.name for p in build_pairs("cross-identity", tmp_path, unknown)] == ["a--b", "b--a"]
     assert [p.name for p in build_pairs("audio-driven", tmp_path, unknown)] == ["p--s"]
+    for name in ("photos/a.jpg", "masks/b.png"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+    photographed, masked = build_pairs("same-identity", tmp_path, unknown)
+    assert (photographed.source, masked.mask) == (tmp_path / "photos/a.jpg", tmp_path / "masks/b.png")
     (tmp_path / "videos/a.mp4").touch()
     with pytest.raises(PortraitError, match="called 'a'"):
         find_files(tmp_path, "videos", (".mp4", ".mov"))

@@ -10,14 +10,17 @@ from torch import Tensor, nn
 
 from core.errors import PortraitError
 from core.losses.perceptual import read_arrays
+from core.restricted_pickle import read_checkpoint
 
 FILES = {
     "alexnet": ("alexnet-owt-7be5be79.pth", "LPIPS"),
     "inception": ("pt_inception-2015-12-05-6726825d.pth", "FID"),
     "arcface": ("arcface.pth", "CSIM and identity drift"),
     "syncnet": ("syncnet_v2.model", "Sync-C and Sync-D"),
+    "deep3d": ("deep3d.pth", "AED and APD of the paper's regressor"),
 }
-"""Per network: the file, and the metrics that need it. ``arcface.pth`` is any ``backbone.pth`` of insightface's iresnet18 to iresnet100."""
+"""Per network: the file, and the metrics that need it. ``arcface.pth`` is any ``backbone.pth`` of insightface's iresnet18 to iresnet100,
+``deep3d.pth`` the ``epoch_20.pth`` of Deep3DFaceRecon_pytorch."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class Backbones:
         inception: for ``core.metrics.fid``.
         arcface: for ``core.metrics.csim``.
         syncnet: for ``core.metrics.sync``.
+        deep3d: for ``core.metrics.motion`` on its coefficients.
         absent: one line for every metric that has to be left out, saying which file it lacks.
     """
 
@@ -36,6 +40,7 @@ class Backbones:
     inception: nn.Module | None = None
     arcface: nn.Module | None = None
     syncnet: Any = None
+    deep3d: nn.Module | None = None
     absent: tuple[str, ...] = ()
 
 
@@ -56,7 +61,8 @@ def load_backbones(folder: str | Path | None = None, device: torch.device | str 
     for name, (file, metrics) in FILES.items():
         path = place / file
         if path.is_file():
-            found["lpips" if name == "alexnet" else name] = _BUILDERS[name](read_arrays(path), path).to(device)
+            arrays = _regressor_arrays(path) if name == "deep3d" else read_arrays(path)
+            found["lpips" if name == "alexnet" else name] = _BUILDERS[name](arrays, path).to(device)
         else:
             absent.append(f"{metrics} left out: no {file} in {place}")
     return Backbones(**found, absent=tuple(absent))
@@ -106,9 +112,25 @@ def _syncnet(arrays: dict[str, Tensor], path: Path) -> nn.Module:
     return _fill(SyncNet(), arrays, path)
 
 
+def _deep3d(arrays: dict[str, Tensor], path: Path) -> nn.Module:
+    from core.metrics.deep3d import Deep3D
+
+    return _fill(Deep3D(), arrays, path)
+
+
+def _regressor_arrays(path: Path) -> dict[str, Tensor]:
+    """Its authors keep the network beside the state of its optimiser."""
+    contents = read_checkpoint(path)
+    inner = contents.get("net_recon", contents) if isinstance(contents, dict) else contents
+    if not isinstance(inner, dict) or not all(isinstance(value, Tensor) for value in inner.values()):
+        raise _other(path)
+    return dict(inner)
+
+
 _BUILDERS: dict[str, Callable[[dict[str, Tensor], Path], nn.Module]] = {
     "alexnet": _lpips,
     "inception": _inception,
     "arcface": _arcface,
     "syncnet": _syncnet,
+    "deep3d": _deep3d,
 }

@@ -37,12 +37,13 @@ def add_evaluate(commands: Any) -> argparse.ArgumentParser:
     p = commands.add_parser("evaluate", help="score the weights, a baseline or others' videos as the paper does", description=about)
     p.add_argument("--protocol", choices=PROTOCOLS, required=True, help="who drives whom")
     p.add_argument("--data", type=Path, required=True, metavar="FOLDER",
-                   help="has videos/, and for audio-driven portraits/ and audio/ as well")  # fmt: skip
+                   help="has videos/; for same-identity perhaps photos/ and masks/; for audio-driven portraits/ and audio/")  # fmt: skip
     p.add_argument("-o", "--out", type=Path, required=True, metavar="FOLDER", help="report: made if absent, continued if present")
     what = p.add_mutually_exclusive_group()
     what.add_argument("--predictions", type=Path, metavar="FOLDER", help="score these videos, called as in pairs.json")
     what.add_argument("--baseline", choices=("still", "copy-motion"), help="score the unmoved photograph, or one that is moved as a whole")
     p.add_argument("--whole-frame", action="store_true", help="--predictions show the whole frame of the videos, not its square cut-out")
+    p.add_argument("--no-inpaint", action="store_true", help="hand our weights the photograph itself as background (an ablation)")
     p.add_argument("--name", metavar="NAME", help="of the row in the tables (default: that of weights, baseline or folder)")
     p.add_argument(
         "--metric-weights", type=Path, metavar="FOLDER", help="has the networks of LPIPS, FID, CSIM, Sync (default: torch's cache)"
@@ -96,7 +97,7 @@ def _system(options: argparse.Namespace) -> "System":
         from portrait.pipeline import Portrait
 
         portrait = Portrait.from_pretrained(options.weights, options.device, face_model=options.face_model)
-        system = Networks(portrait, options.weights, options.seed)
+        system = Networks(portrait, options.weights, options.seed, not options.no_inpaint)
     if options.name:
         system.name = Path(options.name).name
     return system

@@ -41,6 +41,8 @@ MEASURES: dict[str, Measure] = {
     "csim": Measure("CSIM", "up"),
     "aed": Measure("AED", "down"),
     "apd": Measure("APD", "down", 4, (SAME, CROSS)),
+    "aed_deep3d": Measure("AED, Deep3D", "down"),
+    "apd_deep3d": Measure("APD, Deep3D", "down", 4, (SAME, CROSS)),
     "akd": Measure("AKD", "down", 2, (SAME,)),
     "sync_c": Measure("Sync-C", "up", 2, alone=True),
     "sync_d": Measure("Sync-D", "down", 2, alone=True),

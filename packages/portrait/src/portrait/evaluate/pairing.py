@@ -29,6 +29,8 @@ class Pair:
         video: whose expression and head motion drive it.
         audio: what drives it instead: sound, or a video of whose sound only is used.
         pose: with ``audio``, a video whose head motion is used; None keeps the head still.
+        mask: picture of the video's frame that is white where pixels count; None: everywhere.
+        same: the video shows what the result should look like.
     """
 
     name: str
@@ -36,11 +38,8 @@ class Pair:
     video: Path | None = None
     audio: Path | None = None
     pose: Path | None = None
-
-    @property
-    def same(self) -> bool:
-        """Whether the video shows what the result should look like."""
-        return self.source == self.video
+    mask: Path | None = None
+    same: bool = False
 
     @property
     def sounding(self) -> Path:
@@ -64,9 +63,16 @@ def find_files(folder: Path, subfolder: str, endings: Sequence[str]) -> list[Pat
     return files
 
 
-def same_identity(videos: Sequence[Path]) -> list[Pair]:
-    """Every video drives its own first frame."""
-    return [Pair(video.stem, video, video) for video in videos]
+def same_identity(videos: Sequence[Path], photos: Sequence[Path] = (), masks: Sequence[Path] = ()) -> list[Pair]:
+    """Every video drives its own first frame, or the photograph of the same name.
+
+    Args:
+        videos: of one person each.
+        photos: of these people in the framing of their videos, called as those are.
+        masks: white where pixels count, called as the videos are.
+    """
+    sources, counted = ({file.stem: file for file in files} for files in (photos, masks))
+    return [Pair(video.stem, sources.get(video.stem, video), video, mask=counted.get(video.stem), same=True) for video in videos]
 
 
 def cross_identity(videos: Sequence[Path], seed: int = 0) -> list[Pair]:
@@ -111,7 +117,8 @@ def build_pairs(protocol: str, data: Path, pose_of: Callable[[Path], Pose | None
 
     Args:
         protocol: one of ``PROTOCOLS``.
-        data: folder with ``videos``; for ``audio-driven`` with ``portraits`` and ``audio``, and if possible ``videos``.
+        data: folder with ``videos``; for ``same-identity`` perhaps with ``photos`` and ``masks``; for ``audio-driven`` with ``portraits``
+            and ``audio``, and if possible ``videos``.
         pose_of: as for ``audio_driven``.
         seed: of the draws.
 
@@ -121,7 +128,8 @@ def build_pairs(protocol: str, data: Path, pose_of: Callable[[Path], Pose | None
     if not data.is_dir():
         raise PortraitError("E_DATA", f"there is no folder {data}", "Check the spelling of the path.")
     if protocol == "same-identity":
-        return same_identity(find_files(data, "videos", VIDEOS))
+        photos, masks = (find_files(data, name, PICTURES) if (data / name).is_dir() else [] for name in ("photos", "masks"))
+        return same_identity(find_files(data, "videos", VIDEOS), photos, masks)
     if protocol == "cross-identity":
         return cross_identity(find_files(data, "videos", VIDEOS), seed)
     videos = find_files(data, "videos", VIDEOS) if (data / "videos").is_dir() else []

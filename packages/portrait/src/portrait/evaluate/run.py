@@ -21,6 +21,8 @@ from portrait.evaluate.trace import Tools
 from portrait.stream import Progress, silently
 
 log = logging.getLogger(__name__)
+FILES = ("source", "video", "audio", "pose", "mask")
+"""Fields of ``Pair`` that are paths."""
 
 
 @dataclass(frozen=True)
@@ -84,11 +86,9 @@ def _pairs(asked: Evaluation, tools: Tools) -> list[Pair]:
         known = json.loads(file.read_text())
         if known["terms"] != terms:
             raise PortraitError("E_REPORT", f"{asked.out} holds another evaluation ({known['terms']})", "Choose another report folder.")
-        return [
-            Pair(p["name"], *(None if p[k] is None else Path(p[k]) for k in ("source", "video", "audio", "pose"))) for p in known["pairs"]
-        ]
+        return [Pair(**{key: Path(value) if key in FILES and value else value for key, value in row.items()}) for row in known["pairs"]]
     pairs = build_pairs(asked.protocol, asked.data.resolve(), lambda path: _pose(path, tools), asked.seed)
-    rows = [{name: None if value is None else str(value) for name, value in asdict(pair).items()} for pair in pairs]
+    rows = [{name: str(value) if isinstance(value, Path) else value for name, value in asdict(pair).items()} for pair in pairs]
     write_json(file, {"terms": terms, "pairs": rows})
     return pairs
 
@@ -110,10 +110,10 @@ def _clip(pair: Pair, asked: Evaluation, system: System, folder: SystemFolder, t
         before = folder.load(pair.name)
         if before is not None and before.terms == terms and not before.error:
             return
-        source = asked.out / "sources" / f"{pair.source.stem}.png"
+        source = asked.out / "sources" / f"{pair.name if pair.same else pair.source.stem}.png"
         if not source.is_file():
             write_image(source, square_picture(pair.source))
-        found = score(pair, made, tools, asked.frames, system.whole_frame)
+        found = score(pair, made, tools, asked.frames, system.whole_frame, asked.out / "drivers")
         side = folder.folder / "side"
         write_side(pair, made, side / f"{pair.name}.mp4", side / f"{pair.name}.jpg", asked.frames, system.whole_frame)
         folder.save(ClipResult(pair.name, terms, found.values, found.driver, found.frames), found)
@@ -125,10 +125,8 @@ def _clip(pair: Pair, asked: Evaluation, system: System, folder: SystemFolder, t
 
 def _terms(made: Path, tools: Tools) -> dict[str, str]:
     """What a score depends on beside the pair."""
-    nets = tools.backbones
-    present = [name for name in ("lpips", "inception", "arcface", "syncnet") if getattr(nets, name) is not None]
     state = made.stat()
-    return {"video": f"{state.st_size} bytes, {state.st_mtime_ns}", "networks": " ".join(present), "face": tools.face.fingerprint}
+    return {"video": f"{state.st_size} bytes, {state.st_mtime_ns}", "networks": tools.networks, "face": tools.face.fingerprint}
 
 
 def write_report(asked: Evaluation, names: list[str], absent: tuple[str, ...]) -> Table:

@@ -10,18 +10,22 @@ import torch
 from core.errors import PortraitError
 from core.face.fitting import fit_video
 from core.media.audio import read_audio
+from core.media.image import read_image
 from core.metrics.akd import akd
 from core.metrics.audio_offset import audio_offset, loudness, mouth_openings
 from core.metrics.blink_drift import blink_drift
 from core.metrics.csim import csim, face_embeddings
+from core.metrics.deep3d import split_coefficients
 from core.metrics.identity_drift import identity_drift
 from core.metrics.mfcc import RATE
 from core.metrics.motion import expression_distance, pose_distance
 from core.metrics.sync import face_boxes, speaking_faces, sync, sync_embeddings
+from core.perception.window import cut_square
 from jaxtyping import Float
 from torch import Tensor
 
-from portrait.evaluate.footage import Frames, square_frames, square_picture, tracked, window_of
+from portrait.evaluate.drivers import trace_driver
+from portrait.evaluate.footage import SIDE, Frames, first_picture, square_frames, square_picture, tracked, window_of
 from portrait.evaluate.pairing import VIDEOS, Pair
 from portrait.evaluate.trace import CHUNK, Tools, Trace, to_tensor, trace
 
@@ -45,7 +49,9 @@ class Score:
     real: Float[Tensor, "m d"] | None = None
 
 
-def score(pair: Pair, prediction: Path, tools: Tools, limit: int | None = None, whole_frame: bool = False) -> Score:
+def score(
+    pair: Pair, prediction: Path, tools: Tools, limit: int | None = None, whole_frame: bool = False, kept: Path | None = None
+) -> Score:
     """Measure one clip.
 
     Args:
@@ -54,6 +60,7 @@ def score(pair: Pair, prediction: Path, tools: Tools, limit: int | None = None, 
         tools: face model and networks.
         limit: frames to stop after.
         whole_frame: the prediction shows the whole frame of the source's video, so the same square is cut from it.
+        kept: folder where what is found in driving videos is kept for the next system.
 
     Raises:
         PortraitError: a file cannot be read, or shows no face.
@@ -61,8 +68,8 @@ def score(pair: Pair, prediction: Path, tools: Tools, limit: int | None = None, 
     window = window_of(pair.source) if whole_frame else None
     reference = pair.video or (pair.audio if pair.audio and _has_picture(pair.audio) else None)
     target = square_frames(pair.video, window_of(pair.video), limit) if pair.same else None
-    made = trace(square_frames(prediction, window, limit), tools, target)
-    filmed = None if reference is None else trace(square_frames(reference, window_of(reference), limit), tools)
+    made = trace(square_frames(prediction, window, limit), tools, target, square_mask(pair, tools.device))
+    filmed = None if reference is None else trace_driver(reference, tools, limit, kept)
     sound = pair_sound(pair)
     values = made.values | _apart(made, sound) | _likeness(made, pair, tools)
     values |= _in_sync(lambda: square_frames(prediction, window, limit), made, sound, tools)
@@ -82,6 +89,21 @@ def pair_sound(pair: Pair, rate: int = RATE) -> Float[np.ndarray, " n"] | None:
         return read_audio(pair.sounding, rate)
     except PortraitError:
         return None
+
+
+def square_mask(pair: Pair, device: torch.device) -> Float[Tensor, "1 1 s s"] | None:
+    """Where pixels of the driving video's square count; None: everywhere.
+
+    Raises:
+        PortraitError: ``E_DATA`` when the mask has not the size of the video's frames.
+    """
+    if pair.mask is None:
+        return None
+    mask, frame = read_image(pair.mask), first_picture(pair.video)
+    if mask.shape != frame.shape:
+        sizes = " and ".join(f"{height} x {width}" for height, width, _ in (mask.shape, frame.shape))
+        raise PortraitError("E_DATA", f"{pair.mask} and {pair.video} differ in size ({sizes})", "Draw the mask over one of the frames.")
+    return (to_tensor([cut_square(mask, *window_of(pair.video), SIDE)], device)[:, :1] > 0.5).float()
 
 
 def _has_picture(path: Path) -> bool:
@@ -124,6 +146,11 @@ def _followed(made: Trace, filmed: Trace, pair: Pair, tools: Tools) -> dict[str,
     found = {"aed": float(expression_distance(fit.exp, aim.exp)[both].mean())}
     if pair.video is not None:
         found["apd"] = float(pose_distance(fit, aim)[both].mean())
+    if made.coefficients is not None and filmed.coefficients is not None:
+        fit, aim = (split_coefficients(rows[:count]) for rows in (made.coefficients, filmed.coefficients))
+        found["aed_deep3d"] = float(expression_distance(fit.exp, aim.exp)[both].mean())
+        if pair.video is not None:
+            found["apd_deep3d"] = float(pose_distance(fit, aim)[both].mean())
     if pair.same:
         found["akd"] = float(akd(torch.from_numpy(a), torch.from_numpy(b))[both].mean())
     return found

@@ -20,6 +20,7 @@ from portrait.evaluate.pairing import VIDEOS, Pair
 from portrait.networks import NETWORKS, weights_folder
 from portrait.plan import Plan
 from portrait.pose import ping_pong, smooth_pose
+from portrait.source import Source, to_network
 
 if TYPE_CHECKING:
     from portrait.pipeline import Portrait
@@ -53,17 +54,19 @@ class Networks:
         portrait: the pipeline.
         weights: name or folder of its weights.
         seed: of blinks and speech.
+        inpaint: paint the person out of the background; False hands in the photograph as it is, as weights of that ablation expect.
     """
 
     whole_frame = False
 
-    def __init__(self, portrait: "Portrait", weights: str | Path, seed: int = 0) -> None:
+    def __init__(self, portrait: "Portrait", weights: str | Path, seed: int = 0, inpaint: bool = True) -> None:
         folder = weights_folder(weights)
         digests = [hashlib.sha256((folder / name / "model.safetensors").read_bytes()).hexdigest() for name in NETWORKS]
         self.name = Path(weights).resolve().name
         self.fingerprint = f"seed {seed}, weights {hashlib.sha256(''.join(digests).encode()).hexdigest()[:16]}"
-        self.portrait, self.seed = portrait, seed
-        self._prepared = lru_cache(maxsize=1)(lambda path: portrait.prepare(first_picture(path)))
+        self.fingerprint += "" if inpaint else ", background not painted"
+        self.portrait, self.seed, self.inpaint = portrait, seed, inpaint
+        self._prepared = lru_cache(maxsize=1)(self._prepare)
 
     def video(self, pair: Pair, path: Path, limit: int | None) -> Path:
         """Render with ``Portrait``, without the badge."""
@@ -74,15 +77,19 @@ class Networks:
                 video.write(frame.image)
         return path
 
+    def _prepare(self, path: Path) -> Source:
+        source = self.portrait.prepare(first_picture(path))
+        return source if self.inpaint else replace(source, background=to_network(source.image, self.portrait.size))
+
     def plan(self, pair: Pair) -> Plan:
-        """The clip as the paper drives it: its own pose for the same person, the driver's pose as it is for another."""
+        """The clip as the paper drives it: its own pose from the first frame on, the driver's pose as it is for another photograph."""
         source = self._prepared(pair.source)
         if pair.video is None:
             pose = "static" if pair.pose is None else pair.pose
             return self.portrait.plan(source, audio=pair.audio, pose=pose, seed=self.seed)
         driving = drive_from_video(pair.video, self.portrait.face, source.coeffs)
         euler, trans = driving.euler, driving.trans
-        if pair.same:  # what the two fits of the first frame differ by is no motion
+        if pair.source == pair.video:  # what the two fits of the first frame differ by is no motion
             euler, trans = source.coeffs.euler + euler - euler[:1], source.coeffs.trans + trans - trans[:1]
         motion = FaceCoeffs(source.coeffs.id.expand(len(euler), -1), driving.exp, *smooth_pose(euler, trans))
         return Plan(source, source.background, motion, driving.sound)

@@ -56,7 +56,8 @@ def cell_text(cell: Cell | None, digits: int) -> tuple[str, str]:
     return f"{cell.mean:.{digits}f}", bounds
 
 
-def _escape(text: str) -> str:
+def escape(text: str) -> str:
+    """Text for LaTeX."""
     for character in "&%$#_{}":
         text = text.replace(character, "\\" + character)
     return text
@@ -67,11 +68,11 @@ def latex(protocol: str, table: Table) -> str:
     shown = shown_columns(protocol, table)
     arrows = {"up": r" $\uparrow$", "down": r" $\downarrow$", None: ""}
     lines = [r"\begin{tabular}{l" + "r" * len(shown) + "}", r"\toprule"]
-    lines.append(" & ".join(["", *(_escape(m.title) + arrows[m.better] for m in shown.values())]) + r" \\")
+    lines.append(" & ".join(["", *(escape(m.title) + arrows[m.better] for m in shown.values())]) + r" \\")
     lines.append(r"\midrule")
     winners = {key: best(key, measure, table) for key, measure in shown.items()}
     for system, row in table.items():
-        means, bounds = [_escape(system)], [""]
+        means, bounds = [escape(system)], [""]
         for key, measure in shown.items():
             mean, between = cell_text(row.get(key), measure.digits)
             means.append(rf"\textbf{{{mean}}}" if system in winners[key] else mean)

@@ -9,6 +9,7 @@ import torch
 from core.face.model import FaceModel
 from core.metrics.backbones import Backbones
 from core.metrics.csim import face_embeddings
+from core.metrics.deep3d import regress
 from core.metrics.edges import MouthSharpness, NeckSeamEnergy
 from core.metrics.flicker import Flicker
 from core.metrics.lpips import LPIPS
@@ -20,6 +21,8 @@ from torchmetrics import Metric
 
 from portrait.evaluate.footage import Frames, tracked
 
+NETWORKS = ("lpips", "inception", "arcface", "syncnet", "deep3d")
+"""Fields of ``Backbones`` that hold networks."""
 CHUNK = 8
 """Frames that are measured together."""
 
@@ -38,6 +41,16 @@ class Tools:
     backbones: Backbones
     device: torch.device
 
+    @property
+    def networks(self) -> str:
+        """Which networks are at hand."""
+        return " ".join(name for name in NETWORKS if getattr(self.backbones, name) is not None)
+
+    @property
+    def fingerprint(self) -> str:
+        """What scores depend on beside the videos."""
+        return f"{self.networks}; {self.face.fingerprint}"
+
 
 @dataclass(frozen=True)
 class Trace:
@@ -48,12 +61,14 @@ class Trace:
         values: means over the frames, by the names of ``portrait.evaluate.measures``.
         embeddings: of ArcFace, if it is at hand.
         features: of Inception, if it is at hand.
+        coefficients: of the paper's regressor (``core.metrics.deep3d``), if it is at hand.
     """
 
     points: Float[np.ndarray, "t 478 3"]
     values: dict[str, float]
     embeddings: Float[Tensor, "t 512"] | None
     features: Float[Tensor, "t d"] | None
+    coefficients: Float[Tensor, "t 150"] | None = None
 
     def __len__(self) -> int:
         return len(self.points)
@@ -65,13 +80,14 @@ def to_tensor(frames: list[np.ndarray], device: torch.device) -> Float[Tensor, "
 
 
 @torch.no_grad()
-def trace(frames: Frames, tools: Tools, target: Frames | None = None) -> Trace:
+def trace(frames: Frames, tools: Tools, target: Frames | None = None, mask: Float[Tensor, "1 1 s s"] | None = None) -> Trace:
     """Measure a video, and its distance from the filmed one where there is one; the shorter of both ends the walk.
 
     Args:
         frames: squares.
         tools: face model and networks.
         target: what was filmed.
+        mask: 1 where pixels of the target count; LPIPS sees both pictures black elsewhere.
     """
     nets = tools.backbones
     meters: dict[str, Metric] = {}
@@ -81,12 +97,15 @@ def trace(frames: Frames, tools: Tools, target: Frames | None = None) -> Trace:
     flicker, before = Flicker().to(tools.device), None
     for meter in (*meters.values(), *edges.values()):
         meter.to(tools.device)
-    all_points, embeddings, features = [], [], []
+    all_points, embeddings, features, coefficients = [], [], [], []
     for pictures, points, wanted in _chunks(frames, target):
         image = to_tensor(pictures, tools.device)
         aim = to_tensor(wanted, tools.device) if wanted else image
-        for meter in meters.values():
-            meter.update(image, aim)
+        for name, meter in meters.items():
+            if name == "lpips":
+                meter.update(*((image, aim) if mask is None else (image * mask, aim * mask)))
+            else:
+                meter.update(image, aim, mask)
         for meter in edges.values():
             meter.update(image, points)
         window = image if before is None else torch.cat([before, image])
@@ -97,10 +116,12 @@ def trace(frames: Frames, tools: Tools, target: Frames | None = None) -> Trace:
             embeddings.append(face_embeddings(nets.arcface, image, points).cpu())
         if nets.inception is not None:
             features.append(nets.inception(image).cpu())
+        if nets.deep3d is not None:
+            coefficients.append(regress(nets.deep3d, image, points).cpu())
     values = {name: float(meter.compute()) for name, meter in (meters | edges | {"flicker": flicker}).items() if meter.update_called}
     joined = np.concatenate(all_points)
     values["lost"] = 100 * float(np.isnan(joined).any((1, 2)).mean())
-    return Trace(joined, values, torch.cat(embeddings) if embeddings else None, torch.cat(features) if features else None)
+    return Trace(joined, values, *(torch.cat(found) if found else None for found in (embeddings, features, coefficients)))
 
 
 def _chunks(frames: Frames, target: Frames | None) -> Iterator[tuple[list[np.ndarray], Float[np.ndarray, "t 478 3"], list[np.ndarray]]]:
