@@ -22,6 +22,13 @@ def test_eg3d_generator():
     assert parts == pytest.approx([30.662, 0.801, 28.208], rel=1e-3)
 
 
+def test_scale_study_of_the_embedded_size_halves_and_doubles():
+    with torch.device("meta"):
+        half, whole, double = (parameter_count(I2P(I2PConfig.preset(name))) for name in ("tiny_half", "tiny", "tiny_double"))
+    assert half / whole == pytest.approx(0.5, abs=0.1)
+    assert double / whole == pytest.approx(2, abs=0.3)
+
+
 def test_embedded_sizes_stay_small():
     with torch.device("meta"):
         assert parameter_count(I2P(I2PConfig.preset("tiny"))) < 6e6

@@ -68,7 +68,7 @@ class I2PConfig:
 
     @classmethod
     def preset(cls, name: str) -> "I2PConfig":
-        """``debug``, ``tiny``, ``40M``, ``87M`` (= ``paper``) or ``200M``."""
+        """``debug``, ``tiny`` (``tiny_half``, ``tiny_double``), ``40M``, ``87M`` (= ``paper``) or ``200M``."""
         return from_preset(cls, I2P_PRESETS, name)
 
 
@@ -107,6 +107,25 @@ class HeadRendererConfig:
         return from_preset(cls, RENDERER_PRESETS, name)
 
 
+_TINY = {
+    "image_size": 192,
+    "head_frame": 0.86,
+    "plane_channels": 16,
+    "resnet": "",
+    "resnet_widths": (48, 64, 128, 192),
+    "plain_norm": "group",
+    "rates": (2, 4, 6),
+    "encoder_channels": 128,
+    "dropout": 0.0,
+    "width": 256,
+    "heads": 4,
+    "blocks": 3,
+    "plane_width": 128,
+    "plane_heads": 2,
+    "lift_channels": (64, 48),
+    "detail_channels": (32, 48),
+    "fuse_channels": (64, 48),
+}
 I2P_PRESETS = {
     "debug": {
         "image_size": 32,
@@ -126,25 +145,9 @@ I2P_PRESETS = {
         "detail_channels": (8, 8),
         "fuse_channels": (16, 16),
     },
-    "tiny": {
-        "image_size": 192,
-        "head_frame": 0.86,
-        "plane_channels": 16,
-        "resnet": "",
-        "resnet_widths": (48, 64, 128, 192),
-        "plain_norm": "group",
-        "rates": (2, 4, 6),
-        "encoder_channels": 128,
-        "dropout": 0.0,
-        "width": 256,
-        "heads": 4,
-        "blocks": 3,
-        "plane_width": 128,
-        "plane_heads": 2,
-        "lift_channels": (64, 48),
-        "detail_channels": (32, 48),
-        "fuse_channels": (64, 48),
-    },
+    "tiny_half": _TINY | {"width": 192, "plane_width": 96, "resnet_widths": (32, 48, 96, 128), "encoder_channels": 96},
+    "tiny": _TINY,
+    "tiny_double": _TINY | {"width": 384, "blocks": 4, "plane_width": 192, "encoder_channels": 160},
     "40M": {"width": 512, "blocks": 3, "plane_width": 512},
     "87M": {},
     "paper": {},
@@ -161,6 +164,8 @@ _SCRATCH = {
     "skip_below": 1e-3,
     "plane_axes": "xyz",
 }
+RENDERER_OF = {"debug": "debug", "tiny_half": "tiny", "tiny": "tiny", "tiny_double": "tiny"}
+"""Renderer's preset for a preset of I2P; ``paper`` for all others."""
 RENDERER_PRESETS = {
     "debug": {
         "volume": VolumeConfig(8, 16, 8, coarse=6, fine=6, **_SCRATCH, **_HEAD),

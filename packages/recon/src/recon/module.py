@@ -17,7 +17,7 @@ from core.train.windows import draw_window
 from jaxtyping import Float
 from torch import Tensor
 
-from recon.config import HeadRendererConfig, I2PConfig
+from recon.config import RENDERER_OF, HeadRendererConfig, I2PConfig
 from recon.model import I2P
 from recon.objective import HeadTarget, ReconWeights, head_losses
 from recon.renderer import HeadRenderer
@@ -55,7 +55,7 @@ class ReconModule(StageModule):
         """Options.
 
         Args:
-            scale: preset of the networks: debug, tiny, paper (= 87M), 40M, 200M.
+            scale: preset of the networks: debug, tiny (tiny_half, tiny_double), paper (= 87M), 40M, 200M.
             init_from: weights folder with ``i2p`` and ``renderer`` to start from.
             window: train on a random square window of so many raw pixels, drawn towards the head; None: on the whole image.
             weights: loss weights.
@@ -74,7 +74,7 @@ class ReconModule(StageModule):
             raw_size: side of the raw rendering instead of the preset's (the data's size is four times that), for the same reason.
             tint: how far the colours of a person, all views alike, are changed at random (``recon.tint``); 0: not at all.
         """
-        renderer = HeadRendererConfig.preset(scale if scale in ("debug", "tiny") else "paper")
+        renderer = HeadRendererConfig.preset(RENDERER_OF.get(scale, "paper"))
         if raw_size is not None:
             renderer = replace(renderer, raw_size=raw_size)
         gan = None
