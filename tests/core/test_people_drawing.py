@@ -5,7 +5,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 import pytest
-from core.people.geometry import HeadMesh, Pose, project, to_clip
+from core.people.geometry import LAYER_BACK, HeadMesh, Pose, project, to_clip
 from core.people.motion import named, turn_about_neck
 from core.people.person import Person, render
 from core.people.procedural import make_person
@@ -23,6 +23,9 @@ def person() -> Person:
 def plain_samples(who: Person, mesh: HeadMesh, exp: np.ndarray, pose: Pose) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """RGBA of every sample, 1 / distance (0 where nothing is) and segmentation."""
     posed = pose.apply(mesh.moved(who.motion(exp)))
+    (ax, ay), (bx, by), (cx, cy) = project(posed)[mesh.triangles].transpose(1, 2, 0)
+    inside_out = ((bx - ax) * (cy - ay) - (cx - ax) * (by - ay) > 0) & (mesh.layer == LAYER_BACK)  # seen from outside only
+    mesh = mesh.wearing(mesh.triangles[~inside_out], mesh.layer[~inside_out])
     fragments = rasterize_arrays(to_clip(posed), mesh.triangles, SIZE * STEP, SIZE * STEP)
     uvw = interpolate_arrays(mesh.uvw, fragments, mesh.triangles)
     near = interpolate_arrays(np.stack([10 - posed[:, 2]], 1), fragments, mesh.triangles)[..., 0]

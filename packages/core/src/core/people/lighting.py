@@ -12,7 +12,7 @@ from scipy.ndimage import distance_transform_edt, gaussian_filter, zoom
 
 from core.camera import FIT_DISTANCE, FIT_FOCAL
 from core.people.canvas import PAD
-from core.people.geometry import LAYER_BACK, LAYER_MADE
+from core.people.geometry import LAYER_BACK, LAYER_FRONT, LAYER_MADE
 from core.people.person import Person, render
 
 FRONTAL_AMBIENT = 0.6
@@ -94,14 +94,34 @@ def relight(person: Person, light: Light) -> Person:
     ratio = light(normals) / FRONTAL(normals)
     ratio = np.clip(ratio / np.average(ratio.mean(-1), weights=seen), 0.35, 2.2)
     fine = zoom(ratio, (*(np.array(person.textures.shape[1:3]) / ratio.shape[:2]), 1), order=1, grid_mode=True, mode="nearest")
-    textures = person.textures.copy()
+    textures, unrolled = person.textures.copy(), _unrolled(person, light)
     for layer in range(len(textures)):
-        shade = ratio[seen > 0.5].mean(0) if layer == LAYER_MADE else fine
+        shade = ratio[seen > 0.5].mean(0) if layer == LAYER_MADE else unrolled.get(layer, fine)
         textures[layer, ..., :3] = _times(textures[layer, ..., :3], shade)
     bend = _torso_ratio(person, light)
     torso = replace(person.torso, image=_times(person.torso.image, bend))
     small = zoom(bend, (person.torso_input.shape[0] / bend.shape[0], person.torso_input.shape[1] / bend.shape[1], 1), order=1)
     return with_photograph(replace(person, textures=textures, torso=torso, torso_input=_times(person.torso_input, small)), person)
+
+
+def _unrolled(person: Person, light: Light) -> dict[int, Float[np.ndarray, "s s 3"]]:
+    """For textures that do not lie in the source view (procedural people have them): their change of light by their own normals."""
+    from core.people.atlas import surface
+    from core.people.geometry import LAYER_EYES, LAYER_SIDE
+    from core.people.skull import vertex_normals
+
+    if len(person.textures) <= LAYER_SIDE + 1:
+        return {}
+    mesh, side, out = person.solid, person.textures.shape[1], {}
+    normals = vertex_normals(mesh.vertices, mesh.triangles)
+    for layer in np.setdiff1d(np.unique(mesh.layer), [LAYER_EYES, LAYER_MADE]):
+        worn = surface(mesh.uvw, mesh.vertices, normals, mesh.triangles[mesh.layer == layer], side // 2)
+        own = worn.normals @ person.source_pose.rotation.T
+        ratio = np.clip(light(own) / FRONTAL(own), 0.3, 2.2)
+        out[int(layer)] = zoom(ratio, (side / (side // 2), side / (side // 2), 1), order=1)[:side, :side]
+    if LAYER_FRONT in out:  # what grows on the face is lit as the face
+        out[LAYER_SIDE + 1] = out[LAYER_FRONT]
+    return out
 
 
 def with_photograph(changed: Person, before: Person) -> Person:

@@ -1,274 +1,211 @@
-"""Painted portraits: the flat picture that a procedural person is lifted from."""
+"""What is drawn into the unrolled face: brows, lips, lids, wrinkles, the shade of a beard, make-up."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
-from jaxtyping import Float, UInt8
-from PIL import Image, ImageDraw
-from scipy.ndimage import gaussian_filter
+from jaxtyping import Float
 
 from core.face.regions import LEFT_BROW, LIPS_INNER, LIPS_OUTER, RIGHT_BROW
-from core.people.lifted import Fit
+from core.people.look import Look
+from core.people.skin import Complexion
 
-_SCALE = 2
-_SKINS = ((242, 205, 180), (225, 180, 150), (198, 148, 112), (150, 103, 72), (104, 68, 48), (70, 46, 36))
-_HAIRS = ((28, 22, 20), (62, 42, 30), (110, 74, 44), (176, 134, 78), (120, 116, 112), (205, 203, 200), (120, 50, 25))
-_EYES = ((70, 45, 28), (95, 110, 70), (80, 115, 150), (45, 30, 22), (110, 120, 125))
+_SHIFT = 4
+UPPER_LIDS = ((33, 246, 161, 160, 159, 158, 157, 173, 133), (263, 466, 388, 387, 386, 385, 384, 398, 362))
+LOWER_LIDS = ((33, 7, 163, 144, 145, 153, 154, 155, 133), (263, 249, 390, 373, 374, 380, 381, 382, 362))
+_CREASES = ((130, 247, 30, 29, 27, 28, 56, 190), (359, 467, 260, 259, 257, 258, 286, 414))
+_FOLDS = ((129, 203, 206, 216, 212), (358, 423, 426, 436, 432))
+_BAGS = ((226, 31, 228, 229, 230, 231, 232), (446, 261, 448, 449, 450, 451, 452))
+_BEARD = (
+    93, 132, 58, 172, 136, 150, 149, 176, 148, 152, 377, 400, 378, 379, 365, 397, 288, 361, 323,
+    376, 411, 425, 391, 2, 165, 205, 187, 147,
+)  # fmt: skip
+
+_CHIN = (57, 43, 106, 182, 83, 18, 313, 406, 335, 273, 287, 434, 430, 394, 378, 400, 377, 152, 148, 176, 149, 169, 210, 214)
 
 
 @dataclass(frozen=True)
-class Look:
-    """What a portrait looks like, apart from the shape of its face.
+class Brush:
+    """Antialiased masks of shapes on a square texture.
 
     Attributes:
-        skin, hair, iris, lips, cloth, shirt, backdrop: RGB 0..255.
-        length: how far the hair hangs down: 0 bald, 0.4 short, 1 long.
-        volume: thickness of the hair relative to the face's width.
-        fringe: how far it covers the forehead, 0..1.
-        part: where it is parted, -1..1.
-        beard: 0 none .. 1 full.
-        glasses: worn or not.
+        side: of the texture in texels.
+        unit: distance of the outer corners of the eyes, texture sides.
     """
 
-    skin: np.ndarray
-    hair: np.ndarray
-    iris: np.ndarray
-    lips: np.ndarray
-    cloth: np.ndarray
-    shirt: np.ndarray
-    backdrop: np.ndarray
-    length: float
-    volume: float
-    fringe: float
-    part: float
-    beard: float
-    glasses: bool
+    side: int
+    unit: float
+
+    def polygon(self, xy: Float[np.ndarray, "n 2"], blur: float = 0.0) -> Float[np.ndarray, "s s"]:
+        """A closed polygon; ``blur`` in units."""
+        return self.mask(lambda image: cv2.fillPoly(image, [self._fixed(xy)], 255, cv2.LINE_AA, _SHIFT), blur)
+
+    def ellipse(self, centre: Float[np.ndarray, "2"], radii: tuple[float, float], blur: float = 0.0) -> Float[np.ndarray, "s s"]:
+        """An upright ellipse; radii in units."""
+        turn = np.linspace(0, 2 * np.pi, 40, endpoint=False)
+        return self.polygon(np.asarray(centre) + np.stack([np.cos(turn), np.sin(turn)], 1) * np.multiply(radii, self.unit), blur)
+
+    def line(self, xy: Float[np.ndarray, "n 2"], width: float, blur: float = 0.0) -> Float[np.ndarray, "s s"]:
+        """An open line; its width in units."""
+        thick = max(1, round(width * self.unit * self.side))
+        return self.mask(lambda image: cv2.polylines(image, [self._fixed(xy)], False, 255, thick, cv2.LINE_AA, _SHIFT), blur)
+
+    def mask(self, action: Callable[[np.ndarray], object], blur: float = 0.0) -> Float[np.ndarray, "s s"]:
+        """What an action draws with ``cv2`` on a black byte image."""
+        image = np.zeros((self.side, self.side), np.uint8)
+        action(image)
+        sigma = blur * self.unit * self.side
+        if sigma < 6:
+            image = cv2.GaussianBlur(image, (0, 0), sigma) if sigma > 0.3 else image
+        else:
+            small = cv2.resize(image, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
+            image = cv2.resize(cv2.GaussianBlur(small, (0, 0), sigma / 4), image.shape[::-1], interpolation=cv2.INTER_LINEAR)
+        return image.astype(np.float32) / 255
+
+    def _fixed(self, xy: np.ndarray) -> np.ndarray:
+        return np.rint((np.asarray(xy) * self.side - 0.5) * (1 << _SHIFT)).astype(np.int32)
+
+
+@dataclass(frozen=True)
+class FaceMap:
+    """Where the parts of a face lie on its texture.
+
+    Attributes:
+        brush: draws there.
+        xy: face-model vertices, texture coordinates.
+    """
+
+    brush: Brush
+    xy: Float[np.ndarray, "468 2"]
 
     @classmethod
-    def sample(cls, rng: np.random.Generator) -> "Look":
-        """Skins from light to dark equally often, and so on."""
+    def of(cls, uv: Float[np.ndarray, "v 2"], side: int) -> "FaceMap":
+        """The face model's vertices come first."""
+        return cls(Brush(side, float(np.linalg.norm(uv[33] - uv[263]))), uv[:468])
 
-        def pick(table: tuple[tuple[int, ...], ...], spread: float) -> np.ndarray:
-            a, b = (np.array(table[i], float) for i in rng.integers(len(table), size=2))
-            share = rng.uniform(0, spread)
-            return np.clip(a * (1 - share) + b * share + rng.normal(size=3) * 3, 5, 250)
+    def ring(self, *points: int) -> Float[np.ndarray, "n 2"]:
+        """Their places."""
+        return self.xy[list(points)]
 
-        skin = pick(_SKINS, 0.4)
-        lips = skin * [0.86, 0.6, 0.62] * (1 - 0.25 * rng.random()) + np.array([30, 0, 6]) * rng.random()
-        kind = rng.random()
-        length = 0.0 if kind < 0.12 else rng.uniform(0.25, 0.55) if kind < 0.6 else rng.uniform(0.7, 1.2)
-        bearded = rng.random() < 0.25 and length < 0.6
-        return cls(
-            skin, pick(_HAIRS, 0.5), pick(_EYES, 0.3), lips, rng.uniform(15, 190, 3), rng.uniform(60, 245, 3), rng.uniform(60, 220, 3),
-            length, rng.uniform(0.06, 0.2), rng.uniform(0.0, 0.6), rng.uniform(-0.7, 0.7), float(bearded) * rng.uniform(0.4, 0.9),
-            bool(rng.random() < 0.2),
-        )  # fmt: skip
+    def beard(self) -> Float[np.ndarray, "s s"]:
+        """Where a full beard grows, soft; the lips are free."""
+        ring = self.ring(*_BEARD)
+        ring[:19, 1] += 0.1 * np.exp(-(((ring[:19, 0] - self.xy[152, 0]) / 0.12) ** 2)) * self.brush.unit
+        lips = self.xy[list(LIPS_OUTER)]
+        area = self.brush.polygon(ring, 0.045)
+        return area * (1 - np.clip(1.5 * self.brush.polygon(lips.mean(0) + (lips - lips.mean(0)) * [1.0, 1.08], 0.012), 0, 1))
 
+    def moustache(self) -> Float[np.ndarray, "s s"]:
+        """The upper lip."""
+        return self.brush.polygon(self.ring(216, 92, 165, 167, 164, 393, 391, 322, 436, 291, 269, 0, 39, 61), 0.03)
 
-def tidy(image: Float[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
-    """Round to bytes."""
-    return np.clip(image + 0.5, 0, 255).astype(np.uint8)
-
-
-@dataclass(frozen=True)
-class Portrait:
-    """A painted picture with its own segmentation.
-
-    Attributes:
-        image: composite.
-        labels: 0 background, 1 hair, 2 neck, 3 face, 4 clothes.
-        head_alpha: soft mask of hair and face.
-        head: colours of the head alone.
-        torso, torso_alpha: neck and clothes, complete behind the head.
-        background: the plate.
-    """
-
-    image: UInt8[np.ndarray, "s s 3"]
-    labels: UInt8[np.ndarray, "s s"]
-    head_alpha: Float[np.ndarray, "s s"]
-    head: UInt8[np.ndarray, "s s 3"]
-    torso: UInt8[np.ndarray, "s s 3"]
-    torso_alpha: Float[np.ndarray, "s s"]
-    background: UInt8[np.ndarray, "s s 3"]
+    def chin(self) -> Float[np.ndarray, "s s"]:
+        """A goatee."""
+        around = self.ring(*_CHIN)
+        return self.brush.polygon(around, 0.035)
 
 
-class _Brush:
-    """Antialiased masks of shapes given in photograph coordinates."""
+def complexion(face: FaceMap, look: Look) -> Complexion:
+    """Redness, shadows and relief by place."""
+    brush, at = face.brush, face.xy
+    out = Complexion.plain(brush.side)
+    blood, melanin, height, shine = out.blood, out.melanin, out.height, out.shine
+    for cheek in (50, 280):
+        blood += (0.32 + 0.35 * look.makeup) * brush.ellipse(at[cheek], (0.2, 0.17), 0.1)
+    blood += 0.3 * brush.ellipse(at[4], (0.14, 0.11), 0.06) + 0.14 * brush.ellipse(at[152], (0.2, 0.12), 0.08)
+    shine += 0.7 * brush.ellipse(at[195], (0.07, 0.24), 0.05) + 0.5 * brush.ellipse(at[151], (0.35, 0.16), 0.12)
+    for upper, lower, crease, bag, fold in zip(UPPER_LIDS, LOWER_LIDS, _CREASES, _BAGS, _FOLDS, strict=True):
+        ring = at[[*upper, *lower[::-1]]]
+        middle = ring.mean(0)
+        melanin += 0.1 * brush.polygon(middle + (ring - middle) * [1.25, 1.7], 0.05) * (0.6 + look.age)
+        blood += 0.3 * brush.polygon(middle + (ring - middle) * [1.12, 1.35], 0.025)
+        height -= 0.22 * brush.line(at[list(crease)], 0.016, 0.008)
+        melanin += 0.16 * brush.line(at[list(crease)], 0.014, 0.008)
+        shine -= 0.5 * brush.polygon(middle + (ring - middle) * [1.3, 2.0], 0.05)
+        height -= look.age * 0.5 * brush.line(at[list(bag)], 0.03, 0.022)
+        height -= (0.1 + 0.75 * look.age) * brush.line(at[list(fold)], 0.03, 0.02)
+        outer, away = at[upper[0]], np.sign(at[upper[0], 0] - at[168, 0])
+        for k, rise in enumerate((-0.1, -0.02, 0.06, 0.13)):
+            start = outer + np.array([0.07 * away, 0.4 * rise]) * brush.unit
+            crow = np.stack([start, start + brush.unit * np.array([0.17 * away, rise])])
+            height -= max(look.age - 0.15, 0) * (0.45 - 0.05 * k) * brush.line(crow, 0.012, 0.007)
+    for k, share in enumerate((0.22, 0.42, 0.6)):
+        brow = at[[70, 63, 105, 66, 107, 9, 336, 296, 334, 293, 300]]
+        line = brow + (at[10] - at[9]) * [0, share * 1.35] + [0, 0.02 * np.sin(k)]
+        line = at[151] + (line - at[151]) * [0.82, 1]
+        height -= max(look.age - 0.25, 0) * 0.75 * brush.line(line[1:-1], 0.02, 0.012)
+    for side in (55, 285):
+        height -= max(look.age - 0.3, 0) * 0.5 * brush.line(np.stack([at[side], at[side] + [0, -0.1 * brush.unit]]), 0.015, 0.01)
+    _lips(face, look, out)
+    for nostril in (at[[79, 166, 59]].mean(0), at[[309, 392, 289]].mean(0)):
+        melanin += 0.55 * brush.ellipse(nostril, (0.036, 0.016), 0.012)
+    return out
 
-    def __init__(self, side: int) -> None:
-        self.side = side
 
-    def polygon(self, xy: np.ndarray, blur: float = 0.0) -> np.ndarray:
-        """Soft mask of a closed polygon."""
-        return self._mask(lambda draw, big: draw.polygon([tuple(p) for p in (xy * big).tolist()], fill=255), blur)
+def _lips(face: FaceMap, look: Look, out: Complexion) -> None:
+    brush, at = face.brush, face.xy
+    lips = brush.polygon(at[list(LIPS_OUTER)], 0.01)
+    upper = brush.polygon(np.concatenate([at[list(LIPS_OUTER[:11])], at[list(LIPS_INNER[:11])][::-1]]), 0.006)
+    creases = np.random.default_rng(7).standard_normal((brush.side, brush.side)).astype(np.float32)
+    creases = cv2.GaussianBlur(creases, (0, 0), sigmaX=1.1, sigmaY=6)
+    out.blood[:] += lips * ((1.35 + 1.1 * look.makeup) * (1 - 0.35 * look.melanin) + 0.12 * creases / creases.std())
+    out.melanin[:] += lips * (0.05 + 0.06 * look.makeup) * (1 - look.melanin) + 0.07 * upper
+    out.height[:] += lips * 0.1 * creases / creases.std() * (0.4 + look.age)
+    out.height[:] += 0.25 * brush.polygon(at[list(LIPS_OUTER)], 0.02)
+    out.shine[:] += lips * (0.5 + look.makeup)
+    out.melanin[:] += 0.3 * brush.line(at[list(LIPS_INNER[:11])], 0.012, 0.008)
+    out.melanin[:] += 0.08 * brush.line(at[[57, 43, 106, 182, 83, 18, 313, 406, 335, 273, 287]], 0.05, 0.03)
 
-    def ellipse(self, centre: np.ndarray, radii: tuple[float, float], blur: float = 0.0) -> np.ndarray:
-        """Soft mask of an upright ellipse."""
-        low, high = np.asarray(centre) - radii, np.asarray(centre) + radii
-        return self._mask(lambda draw, big: draw.ellipse([*(low * big), *(high * big)], fill=255), blur)
 
-    def line(self, xy: np.ndarray, width: float, blur: float = 0.0) -> np.ndarray:
-        """Soft mask of an open line."""
-        return self._mask(
-            lambda draw, big: draw.line([tuple(p) for p in (xy * big).tolist()], fill=255, width=max(1, round(width * big))), blur
-        )
+def paint_features(rgb: Float[np.ndarray, "s s 3"], face: FaceMap, look: Look, rng: np.random.Generator) -> Float[np.ndarray, "s s 3"]:
+    """Brows, rims of the lids, eyeliner and shadow over lit skin."""
+    brush, at = face.brush, face.xy
+    dark = 0.3 + 0.7 * np.clip(rgb.mean(-1, keepdims=True) / max(float(rgb.mean()), 1.0), 0, 1.4)
+    for upper, lower, crease in zip(UPPER_LIDS, LOWER_LIDS, _CREASES, strict=True):
+        lid = brush.polygon(np.concatenate([at[list(upper)], at[list(crease)][::-1]]), 0.02)
+        rgb = _over(rgb, look.makeup * 0.5 * lid, look.cloth * 0.5 + 30)
+        rgb = _over(rgb, 0.5 * brush.line(at[list(lower)], 0.018, 0.006), np.array([176.0, 112, 102]) * (1 - 0.6 * look.melanin))
+        liner = 0.016 + 0.02 * look.makeup
+        rgb = _over(rgb, 0.85 * brush.line(at[list(upper)], liner, 0.005), np.minimum(look.hair_colour * 0.3, 40))
+        rgb = _over(rgb, 0.3 * look.makeup * brush.line(at[list(lower[:6])], 0.016, 0.006), np.array([30.0, 22, 22]))
+    hairs = sum(_brow(face, brow, look, rng) for brow in (RIGHT_BROW, LEFT_BROW))
+    tone = np.minimum(look.hair_colour * 0.75, 0.75 * np.median(rgb[brush.side // 2 :: 8, ::8].reshape(-1, 3), 0).max()) * dark
+    return _over(rgb, np.clip(hairs, 0, 0.92), tone)
 
-    def _mask(self, action: object, blur: float) -> np.ndarray:
-        big = self.side * _SCALE
-        image = Image.new("L", (big, big))
-        action(ImageDraw.Draw(image), big)
-        mask = np.asarray(image.resize((self.side, self.side), Image.Resampling.BOX), np.float32) / 255
-        return gaussian_filter(mask, blur * self.side) if blur else mask
+
+def _brow(face: FaceMap, brow: tuple[int, ...], look: Look, rng: np.random.Generator) -> Float[np.ndarray, "s s"]:
+    """Single hairs between the brow's two outlines, upright inside, swept outwards."""
+    brush = face.brush
+    high, low = face.xy[list(brow[:5])], face.xy[list(brow[5:])]
+    grid = np.linspace(0, 4, 40)
+    high, low = (np.stack([np.interp(grid, np.arange(5), line[:, q]) for q in range(2)], 1) for line in (high, low))
+    count = int(150 + 230 * look.brows)
+    t = rng.uniform(0, 1, count) ** 0.85
+    across = np.clip(rng.normal(0.5, 0.2 + 0.08 * look.brows, count), 0, 1)
+    n = (t * 39).astype(int)
+    thin = 0.35 + 0.65 * np.clip(t / 0.35, 0, 1)  # t = 0 is the outer end, where brows taper
+    middle = 0.5 + (across - 0.5) * thin * (0.34 + 0.36 * look.brows)
+    start = low[n] + (high[n] - low[n]) * middle[:, None]
+    out = np.sign(face.xy[brow[0], 0] - face.xy[168, 0])
+    lean = np.clip(1.35 - 1.2 * t, 0.12, 1.3) + rng.normal(size=count) * 0.14
+    way = np.stack([out * np.cos(1.45 - lean), -np.sin(1.45 - lean) * (1 - 0.6 * (across > 0.6))], 1)
+    long = brush.unit * (0.035 + 0.03 * rng.random(count))[:, None]
+    ends = np.stack([start, start + way * long], 1)
+
+    def strokes(image: np.ndarray) -> None:
+        fixed = np.rint((ends * brush.side - 0.5) * (1 << _SHIFT)).astype(np.int32)
+        cv2.polylines(image, list(fixed), False, 255, 1, cv2.LINE_AA, _SHIFT)
+
+    soft = brush.mask(strokes)
+    return 0.42 * soft + 0.42 * cv2.GaussianBlur(soft, (0, 0), 1.6)
 
 
 def _over(canvas: np.ndarray, mask: np.ndarray, colour: np.ndarray) -> np.ndarray:
-    return canvas * (1 - mask[..., None]) + mask[..., None] * colour
-
-
-def paint(
-    fit: Fit, loops: dict[str, np.ndarray], look: Look, light: Float[np.ndarray, "s s"], side: int, rng: np.random.Generator
-) -> Portrait:
-    """Paint a portrait around the projected face.
-
-    Args:
-        fit: the face.
-        loops: outlines of the face mesh.
-        look: colours and styles.
-        light: brightness of the face.
-        side: of the picture in pixels.
-        rng: of skin and hair texture.
-    """
-    brush, xy = _Brush(side), fit.xy
-    grain = gaussian_filter(rng.normal(size=(side, side)), side / 400)[..., None] * 6
-    background = np.broadcast_to(look.backdrop * np.linspace(1.1, 0.8, side)[:, None, None], (side, side, 3))
-    torso, torso_alpha, clothes = _torso(brush, xy, look, background)
-    head, head_alpha, hair = _head(brush, xy, loops, look, light, rng)
-    head = head + grain * (1 + hair[..., None])
-    image = _over(_over(background, torso_alpha, torso), head_alpha, head)
-    labels = np.zeros((side, side), np.uint8)
-    labels[torso_alpha > 0.5] = 2
-    labels[(torso_alpha > 0.5) & (clothes > 0.5)] = 4
-    labels[head_alpha > 0.5] = 3
-    labels[(head_alpha > 0.5) & (hair > 0.5)] = 1
-    return Portrait(tidy(image), labels, head_alpha, tidy(head), tidy(torso), torso_alpha, tidy(background))
-
-
-def _torso(brush: _Brush, xy: np.ndarray, look: Look, background: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    width, chin = np.ptp(xy[:, 0]), xy[152]
-    tall = chin[1] - xy[10, 1]
-    neck = brush.polygon(
-        np.array(
-            [
-                np.add(chin, (s * 0.36 * width, dy * tall))
-                for s, dy in ((-1, -0.35), (1, -0.35), (1.05, 0.3), (1.5, 0.6), (-1.5, 0.6), (-1.05, 0.3))
-            ]
-        )
-    )
-    t = np.linspace(0, np.pi, 40)
-    shoulders = chin + np.stack([-np.cos(t) * 1.35 * width, (0.85 - 0.62 * np.sin(t) ** 0.7) * tall], 1)
-    cloth = brush.polygon(np.concatenate([shoulders, [np.add(chin, (1.5 * width, 3 * tall)), np.add(chin, (-1.5 * width, 3 * tall))]]))
-    collar = brush.polygon(chin + np.array([[-0.42 * width, 0.2 * tall], [0.42 * width, 0.2 * tall], [0, 1.1 * tall]]))
-    skin_v = brush.polygon(chin + np.array([[-0.33 * width, 0.1 * tall], [0.33 * width, 0.1 * tall], [0, 0.55 * tall]]), 0.002)
-    side = brush.side
-    shade = 0.72 + 0.2 * np.clip((np.arange(side) / side - chin[1]) / 0.25, 0, 1)[:, None, None]
-    torso = _over(np.array(background), neck, look.skin * shade)
-    folds = (
-        gaussian_filter(np.random.default_rng(int(look.cloth.sum() * 1000)).normal(size=(side, side)), (side / 20, side / 60)) * side / 8
-    )
-    torso = _over(torso, cloth, look.cloth * (0.95 + 0.1 * np.clip(folds, -1, 1))[..., None])
-    torso = _over(torso, cloth * collar, look.shirt)
-    torso = _over(torso, cloth * skin_v, look.skin * shade)
-    alpha = np.maximum(neck, cloth)
-    return torso, alpha.astype(np.float32), cloth * (1 - skin_v)
-
-
-def _head(
-    brush: _Brush, xy: np.ndarray, loops: dict[str, np.ndarray], look: Look, light: np.ndarray, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    side = brush.side
-    oval, width = xy[loops["oval"]], np.ptp(xy[:, 0])
-    centre, top, chin = oval.mean(0), xy[10], xy[152]
-    tall = chin[1] - top[1]
-    crown = np.array([centre[0], top[1] + 0.28 * tall])
-    skull = np.maximum(brush.ellipse(crown, (0.53 * width, 0.56 * tall)), brush.polygon(centre + (oval - centre) * [1.04, 1.004]))
-    ears = np.zeros_like(skull)
-    for tip, sign in ((xy[234], -1), (xy[454], 1)):
-        ears = np.maximum(ears, brush.ellipse(np.add(tip, (sign * 0.035 * width, -0.02 * tall)), (0.055 * width, 0.15 * tall)))
-    x, y = (np.arange(side) + 0.5) / side, ((np.arange(side) + 0.5) / side)[:, None]
-    roundness = 1 - 0.35 * np.clip(np.abs(x - centre[0]) / (0.6 * width), 0, 1.2) ** 2.5
-    skin = look.skin * (light * roundness)[..., None]
-    head = _over(skin, ears * (1 - skull), look.skin * 0.82)
-    alpha = np.maximum(skull, ears)
-    hair = np.zeros_like(skull)
-    if look.length > 0:
-        outer = brush.ellipse(crown - [0, 0.04 * tall], ((0.54 + look.volume) * width, (0.6 + 0.8 * look.volume) * tall))
-        bottom = top[1] + look.length * 1.15 * tall + 0.02 * np.sin(x * 60)
-        sides = brush.polygon(
-            np.stack(
-                [
-                    crown[0] + np.array([-1, 1, 1.1, -1.1]) * (0.53 + look.volume) * width,
-                    [crown[1], crown[1], bottom.mean(), bottom.mean()],
-                ],
-                1,
-            )
-        )
-        outer = np.maximum(outer, sides) * np.clip((bottom - y) / 0.02, 0, 1)
-        line = top[1] + (0.02 + 0.24 * look.fringe * np.abs((x - centre[0]) / width - 0.3 * look.part) ** 0.5) * tall
-        open_face = np.clip((y - line) / 0.012, 0, 1) * np.clip((0.47 - np.abs(x - centre[0]) / width) / 0.02, 0, 1)
-        hair = gaussian_filter((outer * (1 - open_face)).astype(np.float32), 0.0015 * side)
-        strands = gaussian_filter(rng.normal(size=(side, side)), (side / 60, side / 500)) * side / 14
-        sheen = np.exp(-(((y - top[1] + 0.05 * tall) / (0.12 * tall)) ** 2)) * 0.3
-        tone = np.clip(0.92 + 0.06 * strands + sheen, 0.3, 1.6) * (1 - 0.3 * np.clip((y - chin[1] + 0.2 * tall) / tall, 0, 1))
-        head = _over(head, hair, look.hair * tone[..., None])
-        alpha = np.maximum(alpha, hair)
-    head = _features(brush, head, xy, loops, look, rng)
-    return head, np.clip(alpha, 0, 1).astype(np.float32), hair
-
-
-def _features(
-    brush: _Brush, head: np.ndarray, xy: np.ndarray, loops: dict[str, np.ndarray], look: Look, rng: np.random.Generator
-) -> np.ndarray:
-    """Beard, cheeks, brows, nostrils, lips, eyes and glasses."""
-    side, unit = brush.side, float(np.linalg.norm(xy[33] - xy[263]))
-    for cheek in (50, 280):
-        head = _over(head, 0.25 * brush.ellipse(xy[cheek], (0.16 * unit, 0.13 * unit), 0.06 * unit), look.skin * [1.0, 0.72, 0.7])
-    if look.beard:
-        jaw = xy[[132, 58, 172, 136, 150, 149, 176, 148, 152, 377, 400, 378, 379, 365, 397, 288, 361, 425, 2, 205]]
-        stubble = np.clip(0.8 + 0.4 * rng.normal(size=(side, side)), 0.2, 1)
-        head = _over(head, look.beard * stubble * brush.polygon(jaw, 0.02 * unit), look.hair * 0.9)
-    for brow in (RIGHT_BROW, LEFT_BROW):
-        ring = np.concatenate([xy[list(brow[:5])], xy[list(brow[5:])][::-1]])
-        head = _over(head, 0.8 * brush.polygon(ring, 0.008 * unit), np.minimum(look.hair, look.skin * 0.6))
-    for nostril in (xy[[79, 166, 59]].mean(0), xy[[309, 392, 289]].mean(0)):
-        head = _over(head, 0.5 * brush.ellipse(nostril, (0.05 * unit, 0.022 * unit), 0.012 * unit), look.skin * 0.35)
-    lips = brush.polygon(xy[list(LIPS_OUTER)], 0.006 * unit)
-    head = _over(head, 0.85 * lips, look.lips)
-    inner = xy[list(LIPS_INNER)]
-    head = _over(head, 0.8 * brush.line(np.concatenate([inner[:11]]), 0.012 * unit, 0.004 * unit), look.lips * 0.4)
-    for name, upper in (
-        ("right_eye", (33, 246, 161, 160, 159, 158, 157, 173, 133)),
-        ("left_eye", (263, 466, 388, 387, 386, 385, 384, 398, 362)),
-    ):
-        ring = xy[loops[name]]
-        middle = (ring.min(0) + ring.max(0)) / 2
-        hole = brush.polygon(ring)
-        head = _over(head, 0.35 * brush.polygon(middle + (ring - middle) * 1.35, 0.03 * unit), look.skin * 0.6)
-        radius = 0.068 * unit
-        eye = np.broadcast_to(np.array([228.0, 224, 220]), head.shape)
-        eye = _over(eye, brush.ellipse(middle, (radius, radius), 0.004 * unit), look.iris * 0.7)
-        eye = _over(eye, brush.ellipse(middle, (0.78 * radius, 0.78 * radius), 0.006 * unit), look.iris * 1.15)
-        eye = _over(eye, brush.ellipse(middle, (0.42 * radius, 0.42 * radius)), np.array([12.0, 10, 10]))
-        eye = _over(
-            eye,
-            0.9 * brush.ellipse(np.add(middle, (-0.3 * radius, -0.35 * radius)), (0.16 * radius, 0.16 * radius)),
-            np.array([250.0, 250, 250]),
-        )
-        head = _over(head, hole, eye)
-        head = _over(head, 0.85 * brush.line(xy[list(upper)], 0.014 * unit, 0.004 * unit), look.hair * 0.35)
-        if look.glasses:
-            outline = brush.ellipse(np.add(middle, (0, 0.03 * unit)), (0.25 * unit, 0.19 * unit))
-            hollow = brush.ellipse(np.add(middle, (0, 0.03 * unit)), (0.232 * unit, 0.172 * unit))
-            head = _over(head, np.clip(outline - hollow, 0, 1), np.array([35.0, 30, 30]))
-    if look.glasses:
-        head = _over(head, brush.line(xy[[193, 417]], 0.02 * unit), np.array([35.0, 30, 30]))
-    return head
+    """Blend a colour in, in place; most masks are small."""
+    rows, columns = np.flatnonzero(mask.max(1) > 0), np.flatnonzero(mask.max(0) > 0)
+    if len(rows):
+        view = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+        part = mask[view][..., None]
+        canvas[view] += part * ((colour[view] if colour.shape == canvas.shape else colour) - canvas[view])
+    return canvas
