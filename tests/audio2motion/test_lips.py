@@ -4,14 +4,14 @@
 import numpy as np
 import pytest
 import torch
-from audio2motion.mouth import FULL_GAP, MouthRig, blink_curve, mouth_amplitude
+from audio2motion.mouth import BROWS, FULL_GAP, MouthRig, blink_curve, mouth_amplitude
 from audio2motion.speech import Phoneme, say
 from audio2motion.visemes import mouth_track
 from core.errors import PortraitError
 from core.face.expression import eye_opening, mouth_opening
 from core.face.model import FaceModel
 
-GAP, WIDTH, TUCK, PRESS = range(4)
+GAP, WIDTH, TUCK, PRESS, JAW = range(5)
 
 
 @pytest.fixture(scope="module")
@@ -78,20 +78,50 @@ def test_neighbours_pull():
 
 def test_rig_measures(face):
     rig = MouthRig(face)
-    gaps = opening(face, rig.codes(torch.tensor([[0.0, 0, 0, 0], [1.0, 0, 0, 0], [0.0, 0, 0, 1]])))
+    gaps = opening(face, rig.codes(torch.tensor([[0.0, 0, 0, 0, 0], [1.0, 0, 0, 0, 1], [0.0, 0, 0, 1, 0]])))
     rest = float(opening(face, torch.zeros(1, 64)))
     assert float(gaps[0]) == pytest.approx(rest, abs=1e-5)
     assert float(gaps[1]) == pytest.approx(rest + FULL_GAP, abs=0.01)
     assert float(gaps[2]) < 0.0
-    louder = rig.codes(torch.tensor([[1.0, 0, 0, 0]]), opening=1.5)
+    louder = rig.codes(torch.tensor([[1.0, 0, 0, 0, 1]]), opening=1.5)
     assert float(opening(face, louder)) == pytest.approx(rest + 1.5 * FULL_GAP, abs=0.01)
     assert mouth_amplitude(face, louder.repeat(10, 1)) > mouth_amplitude(face, louder.repeat(10, 1) / 2)
+
+
+def test_jaw_and_lips_are_two_things(face):
+    """Shut lips over an open jaw, and lips parted over a shut one: what the lips do is the same, what the chin does is not."""
+    rig = MouthRig(face)
+    tracks = torch.tensor([[0.0, 0, 0, 0, 0], [0.0, 0, 0, 0, 0.4], [0.3, 0, 0, 0, 0.3], [0.3, 0, 0, 0, 0]])
+    exp = rig.codes(tracks)
+    gaps, chin = opening(face, exp), face.keypoints(torch.zeros(4, 80), exp)[:, 152, 1]
+    assert torch.allclose(gaps[:2], gaps[:1].expand(2), atol=1e-3)
+    assert torch.allclose(gaps[2:], gaps[2:3].expand(2), atol=1e-3)
+    assert chin[1] < chin[2] < chin[0] - 0.01
+    assert float(chin[3]) == pytest.approx(float(chin[0]), abs=1e-3)
+
+
+def test_the_jaw_of_neighbours_stays_open_in_m_and_shuts_in_s():
+    def between(middle):
+        return mouth_track([Phoneme("ɑː", 0.0, 0.2), Phoneme(middle, 0.2, 0.28), Phoneme("ɑː", 0.28, 0.48)], 12)
+
+    m, s = between("m"), between("s")
+    assert m[4, GAP] < 0.1 < 0.3 < m[4, JAW]
+    assert s[4, JAW] < 0.6 * m[4, JAW]
+    assert s[4, GAP] > s[4, JAW]
+
+
+def test_brows(face):
+    still, raised = (MouthRig(face).codes(torch.zeros(1, 5), brows=torch.tensor([amount])) for amount in (0.0, 1.0))
+    height = [face.keypoints(torch.zeros(1, 80), exp)[0, [105, 334], 1].mean() for exp in (still, raised)]
+    unit = (face.mean[face.keypoints468[263]] - face.mean[face.keypoints468[33]]).norm()
+    assert float((height[1] - height[0]) / unit) == pytest.approx(BROWS, abs=0.015)
+    assert float(opening(face, raised)) == pytest.approx(float(opening(face, still)), abs=2e-3)
 
 
 def test_blink_shuts_the_eyes_and_leaves_the_mouth(face):
     blink = torch.zeros(20, dtype=torch.long)
     blink[10] = 1
-    exp = MouthRig(face).codes(torch.zeros(20, 4), blink=blink)
+    exp = MouthRig(face).codes(torch.zeros(20, 5), blink=blink)
     eyes = eye_opening(face, torch.zeros(20, 80), exp)
     assert int(eyes.argmin()) == 10
     assert float(eyes[10]) < 0.35 * float(eyes[0])

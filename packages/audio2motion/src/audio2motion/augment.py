@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-from audio2motion.speech import Phoneme, Speech
+from audio2motion.speech import Phoneme, Utterance
 
 
-def change_tract(speech: Speech, ratio: float, to_rate: int = 16_000) -> Speech:
+def change_tract(speech: Utterance, ratio: float, to_rate: int = 16_000) -> Utterance:
     """Resample to ``to_rate`` as if played ``ratio`` times as fast: pitch and formants rise by ``ratio``, times shrink by it."""
     from scipy.signal import resample_poly
 
@@ -19,7 +19,7 @@ def change_tract(speech: Speech, ratio: float, to_rate: int = 16_000) -> Speech:
     wave = resample_poly(speech.wave, to_rate // 50, down).astype(np.float32)
     exact = len(wave) / to_rate / (len(speech.wave) / speech.rate)
     phonemes = tuple(Phoneme(p.symbol, p.start * exact, p.end * exact) for p in speech.phonemes)
-    return Speech(wave, to_rate, phonemes)
+    return Utterance(wave, to_rate, phonemes)
 
 
 def emphasis(count: int, rate: int, rng: np.random.Generator, depth_db: float = 6.0) -> Float[np.ndarray, "n"]:
@@ -30,7 +30,7 @@ def emphasis(count: int, rate: int, rng: np.random.Generator, depth_db: float = 
 
 
 def warp_envelope(wave: Float[np.ndarray, "n"], rng: np.random.Generator, rate: int = 16_000) -> Float[np.ndarray, "n"]:
-    """Shift formants apart from the pitch: the smooth spectral envelope of each frame is stretched along frequency by 0.85..1.2.
+    """Shift formants apart from the pitch: the smooth spectral envelope of each frame is stretched along frequency by 0.82..1.25.
 
     The excitation is roughened too (random phase mixed in above 2 kHz), as breath does in a human voice.
     """
@@ -41,7 +41,7 @@ def warp_envelope(wave: Float[np.ndarray, "n"], rng: np.random.Generator, rate: 
     spectrum = np.fft.rfft(frames)
     envelope = _smooth_log(np.log(np.abs(spectrum) + 1e-4))
     bins = np.arange(envelope.shape[1])
-    factor, tilt = rng.uniform(0.85, 1.2), rng.normal(0, 0.5)
+    factor, tilt = rng.uniform(0.82, 1.25), rng.normal(0, 0.5)
     source = np.clip(bins / factor, 0, len(bins) - 1)
     low = np.floor(source).astype(int)
     part = source - low
@@ -102,13 +102,13 @@ def noise(wave: Float[np.ndarray, "n"], rng: np.random.Generator, snr_db: float)
     return (wave + hiss * level).astype(np.float32)
 
 
-def pad_silence(speech: Speech, before: float, after: float) -> Speech:
+def pad_silence(speech: Utterance, before: float, after: float) -> Utterance:
     """Silence of ``before`` and ``after`` seconds around a speech."""
     left, right = (np.zeros(round(seconds * speech.rate), np.float32) for seconds in (before, after))
     wave = np.concatenate([left, speech.wave, right])
     end = before + (speech.phonemes[-1].end if speech.phonemes else 0.0)
     inner: Sequence[Phoneme] = [Phoneme(p.symbol, p.start + before, p.end + before) for p in speech.phonemes]
-    return Speech(wave, speech.rate, (Phoneme("", 0.0, before), *inner, Phoneme("", end, len(wave) / speech.rate)))
+    return Utterance(wave, speech.rate, (Phoneme("", 0.0, before), *inner, Phoneme("", end, len(wave) / speech.rate)))
 
 
 def _fft_size(count: int) -> int:

@@ -18,6 +18,8 @@ OVERLAP = 0.03
 """Lips pressed by force are driven this far beyond touching, so that an "m" stays shut when the network blurs it."""
 THINNING = 0.014
 """How much of the red of the lower lip goes under the teeth in "f"."""
+BROWS = 0.05
+"""Rise of the brows at amount 1, a clear emphasis."""
 LIDS = 0.09
 """Approach of the lids in a blink."""
 BLINK_SHAPE = (0.0, 0.35, 0.85, 1.0, 0.8, 0.5, 0.2, 0.0)
@@ -42,24 +44,32 @@ class MouthRig:
         self._pursed = per_unit("lips_pursed", "mouth_width")
         self._closed = per_unit("lips_closed", "mouth_gap")
         self._lids = per_unit("blink", "eye_gap")
+        self._brows = motion_axis(face, "brows_up") * (BROWS / MOTIONS["brows_up"].effect["brow_height"])
         self._tuck = _lower_lip(face)
         self._rest_gap = float(mouth_opening(face, torch.zeros(1, 80), torch.zeros(1, 64)))
 
-    def codes(self, track: Float[Tensor, "t 4"], opening: float = 1.0, blink: Int[Tensor, "t"] | None = None) -> Float[Tensor, "t 64"]:
+    def codes(
+        self, track: Float[Tensor, "t 5"], opening: float = 1.0, blink: Int[Tensor, "t"] | None = None,
+        brows: Float[Tensor, "t"] | None = None,
+    ) -> Float[Tensor, "t 64"]:  # fmt: skip
         """Expression codes of a mouth track.
 
         Args:
-            track: gap, width, tuck, press per frame; see `audio2motion.visemes`.
+            track: gap, width, tuck, press, jaw per frame; see `audio2motion.visemes`.
             opening: scales the gap: how far this speaker opens the mouth.
             blink: 1 on the centre frame of each blink.
+            brows: how far the brows are raised, 0..1.
         """
-        gap, width, tuck, press = track[:, :, None].unbind(1)
-        # A gap of 0 is the model's neutral mouth; pressed lips also undo what the neutral mouth is open.
-        exp = gap * opening * FULL_GAP * self._open
+        gap, width, tuck, press, jaw = track[:, :, None].unbind(1)
+        # A gap of 0 is the model's neutral mouth; pressed lips also undo what the neutral mouth is open. What the jaw does not give of
+        # the gap, or gives too much, is up to the lips.
+        exp = opening * FULL_GAP * (jaw * self._open + (jaw - gap) * self._closed)
         exp = exp + width.clamp(min=0) * SPREAD * self._wide + (-width).clamp(min=0) * ROUND * self._pursed
         exp = exp + press * (OVERLAP + max(self._rest_gap, 0.0)) * self._closed + tuck * THINNING * self._tuck
         if blink is not None:
             exp = exp + blink_curve(blink)[:, None] * LIDS * self._lids
+        if brows is not None:
+            exp = exp + brows[:, None] * self._brows
         return exp
 
 

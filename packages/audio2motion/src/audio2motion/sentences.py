@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001 - letters of other alphabets look like Latin ones
 """Texts for synthetic speech: word pools of our own making, put together at random.
 
 Meaning does not matter for lips; what matters is that all sounds meet all others, in several languages, with the pauses
@@ -38,17 +39,61 @@ WORDS: dict[str, str] = {
         ogień woda pięć drzwi wiosna zima książka szkoła słońce księżyc niebieski biały problem ważny muzyka czas święto wesoły""",
     "zh": """你好 我们 早上 朋友 妈妈 爸爸 不要 怕 明天 喝 水 飞 法国 风 房子 说话 中国 吃饭
         学习 雨 女儿 绿色 月亮 下午 可能 没有 问题 漂亮 北京 什么 多少 普通 音乐 跑步""",
+    "sv": """god morgon min vän huset är nytt vi talar alltid mycket om livet kom hem familjen mamma pappa bomb vatten eld fem dörr
+        sommar vinter bok skola sjö sju sköld kyrka tjugo blå gul grön röd musik öppna över bröd hund himmel brev månad""",
+    "da": """godmorgen min ven huset er nyt vi taler altid meget om livet i morgen kommer en lille familie mor far bombe vand ild fem
+        dør sommer vinter bog skole sø syv kirke blå gul grøn rød musik åben over brød hund himmel brev måned""",
+    "nb": """god morgen min venn huset er nytt vi snakker alltid mye om livet i morgen kommer en liten familie mamma pappa bombe vann ild
+        fem dør sommer vinter bok skole sjø syv kirke blå gul grønn rød musikk åpen over brød hund himmel brev måned""",
+    "fi": """hyvää huomenta ystäväni talo on uusi puhumme aina paljon elämästä huomenna tulee pieni perhe äiti isä pommi vesi tuli viisi
+        ovi kesä talvi kirja koulu järvi sininen punainen musiikki avoin leipä koira taivas kuukausi mummo pappa""",
+    "cs": """dobré ráno můj příteli nový dům vždy mluvíme mnoho o životě prosím zítra přijde malá rodina máma táta bomba oheň voda pět
+        dveře jaro zima kniha škola slunce měsíc modrý bílý problém důležitý hudba čas svátek veselý řeka""",
+    "sk": """dobré ráno môj priateľ nový dom vždy hovoríme veľa o živote prosím zajtra príde malá rodina mama otec bomba oheň voda päť
+        dvere jar zima kniha škola slnko mesiac modrý biely problém dôležitý hudba čas sviatok veselý""",
+    "hu": """jó reggelt barátom az új ház mindig sokat beszélünk az életről kérem holnap jön egy kis család mama papa bomba tűz víz öt
+        ajtó tavasz tél könyv iskola nap hold kék fehér probléma fontos zene idő ünnep vidám gyönyörű fölött""",
+    "ro": """bună dimineața prietenul meu casa nouă mereu vorbim mult despre viață vă rog mâine vine o familie mică mama tata bombă foc
+        apă bun ploaie fiu an zi galben roșu albastru alb problemă muzică timp sărbătoare fericit când""",
+    "tr": """günaydın arkadaşım yeni ev her zaman hayat hakkında çok konuşuruz lütfen yarın küçük bir aile geliyor anne baba bomba ateş su
+        beş kapı bahar kış kitap okul güneş ay mavi beyaz sorun önemli müzik zaman bayram mutlu göz üzüm""",
+    "ru": """доброе утро мой друг новый дом мы всегда много говорим о жизни пожалуйста завтра придёт маленькая семья мама папа бомба огонь
+        вода пять дверь весна зима книга школа солнце луна синий белый вопрос важный музыка время праздник""",
+    "uk": """добрий ранок мій друже новий дім ми завжди багато говоримо про життя будь ласка завтра прийде мала родина мама тато бомба
+        вогонь вода п'ять двері весна зима книга школа сонце місяць синій білий питання важливий музика час свято""",
+    "el": """καλημέρα φίλε μου το σπίτι είναι νέο μιλάμε πάντα πολύ για τη ζωή παρακαλώ αύριο έρχεται μια μικρή οικογένεια μαμά μπαμπάς
+        βόμβα φωτιά νερό πέντε πόρτα άνοιξη χειμώνας βιβλίο σχολείο ήλιος φεγγάρι μπλε άσπρο μουσική""",
+    "ca": """bon dia amic meu la casa nova sempre parlem molt de la vida si us plau demà ve una família petita mare pare bomba foc aigua
+        bo nou pluja fill any dia groc vermell blau blanc llibre problema important música temps festa feliç""",
+    "hr": """dobro jutro moj prijatelju nova kuća uvijek puno govorimo o životu molim sutra dolazi mala obitelj mama tata bomba vatra voda
+        pet vrata proljeće zima knjiga škola sunce mjesec plavi bijeli problem važan glazba vrijeme blagdan""",
+    "id": """selamat pagi teman saya rumah baru kami selalu banyak bicara tentang hidup besok datang keluarga kecil ibu bapak bom api air
+        lima pintu musim buku sekolah matahari bulan biru putih masalah penting musik waktu pesta bahagia""",
+    "sw": """habari ya asubuhi rafiki yangu nyumba mpya sisi huzungumza sana kuhusu maisha kesho familia ndogo itakuja mama baba bomu moto
+        maji tano mlango kitabu shule jua mwezi buluu nyeupe tatizo muhimu muziki wakati sherehe furaha""",
+    "hi": """नमस्ते मेरे दोस्त नया घर हम हमेशा जीवन के बारे में बहुत बात करते हैं कल एक छोटा परिवार आएगा माँ पापा बम आग पानी पाँच
+        किताब सूरज चाँद नीला सफ़ेद संगीत समय खुश फूल बारिश""",
+    "ja": """おはよう わたし ともだち あたらしい いえ いつも はなす あした かぞく まま ぱぱ ばくだん ひ みず いつつ とびら ふゆ ほん
+        がっこう たいよう つき あおい しろい もんだい おんがく じかん うみ ゆき""",
+    "vi": """chào buổi sáng bạn của tôi nhà mới chúng tôi luôn nói nhiều về cuộc sống ngày mai một gia đình nhỏ sẽ đến mẹ bố bom lửa nước
+        năm cửa mùa sách trường mặt trời xanh trắng vấn đề âm nhạc thời gian vui""",
 }
-VOICES: dict[str, tuple[str, ...]] = {"en": ("en-us", "en", "en-gb-x-rp", "en-029", "en-gb-scotland")}
+VOICES: dict[str, tuple[str, ...]] = {
+    "en": ("en-us", "en", "en-gb-x-rp", "en-029", "en-gb-scotland"),
+    "es": ("es", "es-419"),
+    "pt": ("pt", "pt-br"),
+    "fr": ("fr", "fr-ch"),
+    "zh": ("cmn",),
+}
 """Accents of a language; a language that is not listed has one voice of its own name."""
 LANGUAGES = tuple(WORDS)
-_WEIGHTS = np.array([6.0] + [1.0] * (len(LANGUAGES) - 1))
+_WEIGHTS = np.array([0.75 * len(LANGUAGES)] + [1.0] * (len(LANGUAGES) - 1))
 
 
 def pick_language(rng: np.random.Generator) -> tuple[str, str]:
     """(language, espeak voice); English nearly half of the time."""
     language = str(rng.choice(LANGUAGES, p=_WEIGHTS / _WEIGHTS.sum()))
-    return language, str(rng.choice(VOICES.get(language, ("cmn" if language == "zh" else language,))))
+    return language, str(rng.choice(VOICES.get(language, (language,))))
 
 
 def make_text(language: str, rng: np.random.Generator, words: int) -> str:

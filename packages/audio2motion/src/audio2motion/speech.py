@@ -26,7 +26,7 @@ class Phoneme:
 
 
 @dataclass(frozen=True)
-class Speech:
+class Utterance:
     """A spoken text.
 
     Attributes:
@@ -40,7 +40,7 @@ class Speech:
     phonemes: tuple[Phoneme, ...]
 
 
-def say(text: str, voice: str = "en-us", rate: int = 165, pitch: int = 50, pitch_range: int = 50) -> Speech:
+def say(text: str, voice: str = "en-us", rate: int = 165, pitch: int = 50, pitch_range: int = 50) -> Utterance:
     """Speak ``text``; deterministic.
 
     Args:
@@ -66,7 +66,7 @@ def say(text: str, voice: str = "en-us", rate: int = 165, pitch: int = 50, pitch
         library.espeak_Synth(data, len(data) + 1, 0, 0, 0, _UTF8, None, None)
         library.espeak_Synchronize()
     wave = np.concatenate(samples).astype(np.float32) / 32768 if samples else np.zeros(0, np.float32)
-    return Speech(wave, sample_rate, _spans(events, len(wave) / sample_rate))
+    return Utterance(wave, sample_rate, _spans(events, len(wave) / sample_rate))
 
 
 def _spans(events: list[tuple[float, str]], end: float) -> tuple[Phoneme, ...]:

@@ -1,10 +1,10 @@
-"""Made training clips: a seed becomes a spoken sentence, a recording of it, and the motion of the mouth that says it."""
+"""Made training clips: a seed becomes a spoken sentence, a recording of it, and the motion of the face that says it."""
 
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import Dataset
@@ -14,8 +14,9 @@ from audio2motion.corpus import MotionClip
 from audio2motion.features import HOP, AudioEncoder, normalise_loudness
 from audio2motion.mouth import MouthRig, mouth_amplitude
 from audio2motion.pitch import coarse_pitch, track_pitch
+from audio2motion.prosody import brow_raise, find_accents, nod_angle
 from audio2motion.sentences import make_text, pick_language
-from audio2motion.speech import Speech, say
+from audio2motion.speech import Phoneme, Utterance, say
 from audio2motion.visemes import mouth_track
 
 SPEAKERS = tuple(f"m{n}" for n in range(1, 9)) + tuple(f"f{n}" for n in range(1, 6)) + (
@@ -31,7 +32,7 @@ class SpeechOptions:
 
     words: tuple[int, int] = (4, 12)
     """Words per clip."""
-    rate: tuple[int, int] = (120, 230)
+    rate: tuple[int, int] = (110, 250)
     """Words per minute."""
     tract: tuple[float, float] = (0.88, 1.14)
     """Vocal tract factor, see `augment.change_tract`."""
@@ -47,10 +48,37 @@ class SpeechOptions:
     """How far different speakers open the mouth."""
     blinks: float = 0.3
     """Mean blinks per second."""
+    brows: float = 0.0
+    """How far the brows rise on accents (`audio2motion.prosody`); 1 is a clear emphasis."""
+    nods: float = 0.0
+    """How far the head nods on accents; 1 is 3.4 degrees for the strongest."""
 
 
-class SpeechDataset(Dataset[MotionClip]):
-    """Endless supply of made clips: clip ``index`` depends on ``seed`` and ``index`` only.
+@dataclass(frozen=True)
+class Performance:
+    """A sentence as it is heard and seen: rows of 25 fps and 640 samples each belong together.
+
+    Attributes:
+        wave: the recording, mono, 16 kHz, 640 samples a frame.
+        phonemes: what is said when.
+        track: what the lips do, `audio2motion.visemes.CHANNELS`.
+        exp: expression codes: lips, lids and brows.
+        blink: 1 on the centre frame of each blink.
+        brows: how far the brows are raised, 0..1.
+        nods: how far the head is bowed, radians.
+    """
+
+    wave: Float[np.ndarray, "n"]
+    phonemes: tuple[Phoneme, ...]
+    track: Float[np.ndarray, "t 5"]
+    exp: Float[Tensor, "t 64"]
+    blink: Int[np.ndarray, "t"]
+    brows: Float[np.ndarray, "t"]
+    nods: Float[np.ndarray, "t"]
+
+
+class Speech(Dataset[MotionClip]):
+    """Endless supply of made clips, the data source of stage 4: clip ``index`` depends on ``seed`` and ``index`` only.
 
     Args:
         count: length reported.
@@ -68,7 +96,16 @@ class SpeechDataset(Dataset[MotionClip]):
         return self.count
 
     def __getitem__(self, index: int) -> MotionClip:
-        """Synthesise, record, articulate."""
+        """Perform and listen: features and codes as training wants them."""
+        made = self.perform(index)
+        sound = torch.from_numpy(made.wave)
+        pitch = coarse_pitch(track_pitch(normalise_loudness(sound).numpy()))
+        pitch = vary_pitch(pitch, np.random.default_rng([self.seed, index, 1]))
+        amplitude = mouth_amplitude(self.rig.face, made.exp)
+        return MotionClip(self.encoder(sound), torch.from_numpy(pitch), made.exp, torch.from_numpy(made.blink), amplitude)
+
+    def perform(self, index: int) -> Performance:
+        """Synthesise, articulate, record."""
         rng = np.random.default_rng([self.seed, index])
         speech, gain = self._speak(rng)
         frames = -(-len(speech.wave) // (8 * HOP)) * 4
@@ -76,14 +113,17 @@ class SpeechDataset(Dataset[MotionClip]):
         gain = np.pad(gain, (0, len(wave) - len(gain)), mode="edge")
         track = mouth_track(speech.phonemes, frames, spread=float(rng.uniform(0.8, 1.6)))
         # A louder syllable is a wider mouth; the power is our guess between none and proportional.
-        track[:, 0] *= np.clip(gain.reshape(frames, -1).mean(1), 0.4, 1.8) ** 0.6
+        track[:, [0, 4]] *= np.clip(gain.reshape(frames, -1).mean(1), 0.4, 1.8)[:, None] ** 0.6
         blink = blink_units(frames, self.options.blinks / 25, rng)
-        exp = self.rig.codes(torch.from_numpy(track), opening=float(rng.uniform(*self.options.opening)), blink=torch.from_numpy(blink))
-        sound = torch.from_numpy(self._record(wave * gain, rng))
-        pitch = torch.from_numpy(coarse_pitch(track_pitch(normalise_loudness(sound).numpy())))
-        return MotionClip(self.encoder(sound), pitch, exp, torch.from_numpy(blink), mouth_amplitude(self.rig.face, exp))
+        loud = wave * gain
+        accents = find_accents(loud)
+        brows, nods = self.options.brows * brow_raise(accents), self.options.nods * nod_angle(accents)
+        exp = self.rig.codes(
+            torch.from_numpy(track), float(rng.uniform(*self.options.opening)), torch.from_numpy(blink), torch.from_numpy(brows)
+        )
+        return Performance(self._record(loud, rng), speech.phonemes, track, exp, blink, brows, nods)
 
-    def _speak(self, rng: np.random.Generator) -> tuple[Speech, Float[np.ndarray, "n"]]:
+    def _speak(self, rng: np.random.Generator) -> tuple[Utterance, Float[np.ndarray, "n"]]:
         language, voice = pick_language(rng)
         text = make_text(language, rng, int(rng.integers(self.options.words[0], self.options.words[1] + 1)))
         speaker = f"{voice}+{rng.choice(SPEAKERS)}"
@@ -101,6 +141,13 @@ class SpeechDataset(Dataset[MotionClip]):
         return augment.noise(wave, rng, float(rng.uniform(*self.options.snr_db)))
 
 
+def vary_pitch(pitch: Int[np.ndarray, "u"], rng: np.random.Generator) -> Int[np.ndarray, "u"]:
+    """Move all voiced bins by one random offset, and one clip in ten to unvoiced: how high a voice is says nothing about its lips."""
+    if rng.random() < 0.1:
+        return np.ones_like(pitch)
+    return np.where(pitch > 1, np.clip(pitch + round(rng.normal(0, 20)), 2, 255), pitch)
+
+
 def blink_units(frames: int, chance: float, rng: np.random.Generator) -> np.ndarray:
     """Centre frames of random blinks (int64 zeros and ones), at least 12 frames apart and away from the ends."""
     units, next_free = np.zeros(frames, np.int64), 4
@@ -111,21 +158,25 @@ def blink_units(frames: int, chance: float, rng: np.random.Generator) -> np.ndar
 
 
 def jitter_features(audio: Float[Tensor, "b u c"], generator: torch.Generator) -> Float[Tensor, "b u c"]:
-    """Fresh variation of log-mel features at every step: the band axis stretched by +-12 %, smooth colour, a noise floor, noise.
+    """Fresh variation of log-mel features at every step: the band axis stretched by +-15 %, smooth colour, a noise floor, noise, gaps.
 
-    Stretching the bands is vocal-tract length perturbation; the floor hides what a noisy room would hide.
+    Stretching the bands is vocal-tract length perturbation; the floor hides what a noisy room would hide; a band that is blanked out
+    (SpecAugment, Park et al. 2019) keeps the network from trusting a single formant of a synthesiser.
     """
     batch, _, bands = audio.shape
 
     def draw(*shape: int) -> Tensor:
         return torch.rand(batch, *shape, generator=generator).to(audio)
 
-    source = (torch.linspace(0, 1, bands, device=audio.device) * (1 + 0.12 * (2 * draw(1) - 1))).clamp(0, 1) * (bands - 1)
+    source = (torch.linspace(0, 1, bands, device=audio.device) * (1 + 0.15 * (2 * draw(1) - 1))).clamp(0, 1) * (bands - 1)
     low = source.floor().long().clamp(max=bands - 2)
     part = (source - low)[:, None]
     rows = low[:, None].expand_as(audio)
     warped = torch.gather(audio, 2, rows) * (1 - part) + torch.gather(audio, 2, rows + 1) * part
-    knots = 0.15 * torch.randn(batch, 1, 6, generator=generator).to(audio)
+    knots = 0.2 * torch.randn(batch, 1, 6, generator=generator).to(audio)
     coloured = warped + F.interpolate(knots, bands, mode="linear", align_corners=True)
-    floored = torch.maximum(coloured, -3 + 1.5 * draw(1, 1))
+    floored = torch.maximum(coloured, -3 + 1.7 * draw(1, 1))
+    away = (torch.linspace(0, 1, bands, device=audio.device) - draw(1, 1)).abs()
+    blank = (away < 0.06 * draw(1, 1)) & (draw(1, 1) < 0.5)
+    floored = torch.where(blank, floored.mean(2, keepdim=True), floored)
     return floored + 0.15 * draw(1, 1) * torch.randn(audio.shape, generator=generator).to(audio)

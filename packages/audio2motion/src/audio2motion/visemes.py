@@ -1,9 +1,10 @@
 # ruff: noqa: RUF001 - IPA symbols look like Latin letters
 """What the lips do for each sound, and how neighbouring sounds pull at it (co-articulation).
 
-A mouth track has four channels per frame, independent of any face model: ``gap`` between the lips (0 shut, 1 as for a loud
-"ah"), ``width`` (-1 rounded as "oo", 1 spread as "ee"), ``tuck`` (lower lip under the upper teeth, "f") and ``press`` (lips
-shut by force, "m"). `audio2motion.mouth` turns it into expression codes.
+A mouth track has five channels per frame, independent of any face model: ``gap`` between the lips (0 shut, 1 as for a loud
+"ah"), ``width`` (-1 rounded as "oo", 1 spread as "ee"), ``tuck`` (lower lip under the upper teeth, "f"), ``press`` (lips
+shut by force, "m") and ``jaw`` (the gap that the jaw alone would give: lips close over an open jaw in "ama", and part over
+closed teeth in "see"). `audio2motion.mouth` turns it into expression codes.
 """
 
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from jaxtyping import Float
 
 from audio2motion.speech import Phoneme
 
-CHANNELS = ("gap", "width", "tuck", "press")
+CHANNELS = ("gap", "width", "tuck", "press", "jaw")
 
 
 @dataclass(frozen=True)
@@ -27,10 +28,13 @@ class Target:
     hold_width: float = 0.5
     tuck: float = 0.0
     shut: bool = False
+    jaw: float | None = None
+    """None: as far as ``gap``."""
+    hold_jaw: float = 0.6
 
 
 def _vowel(gap: float, width: float) -> Target:
-    return Target(gap, width, hold_gap=1.0, hold_width=1.0 if abs(width) > 0.4 else 0.5)
+    return Target(gap, width, hold_gap=1.0, hold_width=1.0 if abs(width) > 0.4 else 0.5, hold_jaw=1.0)
 
 
 VOWELS = {
@@ -38,35 +42,35 @@ VOWELS = {
     "ɑ": (1.00, 0.0), "ɒ": (0.85, -0.3), "ʌ": (0.72, 0.0), "ə": (0.42, 0.0), "ɜ": (0.48, -0.1), "ɚ": (0.40, -0.2), "ɝ": (0.48, -0.2),
     "ɔ": (0.70, -0.6), "o": (0.48, -0.9), "ʊ": (0.35, -0.7), "u": (0.25, -1.0), "y": (0.25, -1.0), "ʏ": (0.32, -0.8), "ø": (0.42, -0.9),
     "œ": (0.55, -0.6), "ɨ": (0.32, 0.4), "ɯ": (0.32, 0.2), "ɤ": (0.48, 0.0), "ɵ": (0.42, -0.6), "ᵻ": (0.36, 0.4), "ɘ": (0.42, 0.2),
-    "ᵊ": (0.35, 0.0),
+    "ᵊ": (0.35, 0.0), "ä": (0.92, 0.2), "ε": (0.62, 0.5), "ʉ": (0.28, -0.9),
 }  # fmt: skip
 CONSONANTS = {
-    **dict.fromkeys("pbmɓ", Target(0.0, 0.0, 1.0, 0.2, shut=True)),
-    **dict.fromkeys("fvɱ", Target(0.10, 0.0, 0.9, 0.3, tuck=1.0)),
-    **dict.fromkeys("wʍɥ", Target(0.15, -1.0, 0.8, 0.9)),
-    **dict.fromkeys("ɸβʋ", Target(0.12, -0.3, 0.8, 0.5, tuck=0.4)),
-    **dict.fromkeys("θð", Target(0.28, 0.1, 0.6, 0.3)),
-    **dict.fromkeys("szɕʑ", Target(0.18, 0.3, 0.8, 0.4)),
-    **dict.fromkeys("ʃʒʂʐ", Target(0.24, -0.6, 0.8, 0.7)),
-    **dict.fromkeys("tdnʈɖɳ", Target(0.24, 0.1, 0.5, 0.2)),
-    **dict.fromkeys("lɫɭʎ", Target(0.36, 0.1, 0.5, 0.2)),
-    **dict.fromkeys("ɹɻrɾʀʁ", Target(0.30, -0.3, 0.5, 0.4)),
-    **dict.fromkeys("jɲçʝ", Target(0.26, 0.6, 0.5, 0.5)),
-    **dict.fromkeys("kɡgŋxɣqχc", Target(0.34, 0.0, 0.35, 0.1)),
-    **dict.fromkeys("hɦʔħʕ", Target(0.45, 0.0, 0.15, 0.05)),
+    **dict.fromkeys("pbmɓ", Target(0.0, 0.0, 1.0, 0.2, shut=True, jaw=0.15, hold_jaw=0.2)),
+    **dict.fromkeys("fvɱ", Target(0.10, 0.0, 0.9, 0.3, tuck=1.0, jaw=0.15, hold_jaw=0.4)),
+    **dict.fromkeys("wʍɥ", Target(0.15, -1.0, 0.8, 0.9, jaw=0.25, hold_jaw=0.4)),
+    **dict.fromkeys("ɸβʋ", Target(0.12, -0.3, 0.8, 0.5, tuck=0.4, jaw=0.2, hold_jaw=0.4)),
+    **dict.fromkeys("θð", Target(0.26, 0.1, 0.6, 0.3, jaw=0.2)),
+    **dict.fromkeys("szɕʑ", Target(0.16, 0.3, 0.8, 0.4, jaw=0.05, hold_jaw=0.9)),
+    **dict.fromkeys("ʃʒʂʐ", Target(0.22, -0.6, 0.8, 0.7, jaw=0.08, hold_jaw=0.9)),
+    **dict.fromkeys("tdnʈɖɳ", Target(0.20, 0.1, 0.5, 0.2, jaw=0.12, hold_jaw=0.5)),
+    **dict.fromkeys("lɫɭʎɬɮ", Target(0.32, 0.1, 0.5, 0.2, jaw=0.25, hold_jaw=0.4)),
+    **dict.fromkeys("ɹɻrɾʀʁɽ", Target(0.26, -0.3, 0.5, 0.4, jaw=0.2, hold_jaw=0.4)),
+    **dict.fromkeys("jɲçʝ", Target(0.24, 0.6, 0.5, 0.5, jaw=0.15, hold_jaw=0.4)),
+    **dict.fromkeys("kɡgŋxɣqχcɟɢɴ", Target(0.32, 0.0, 0.35, 0.1, hold_jaw=0.2)),
+    **dict.fromkeys("hɦʔħʕ", Target(0.42, 0.0, 0.15, 0.05, hold_jaw=0.1)),
 }
-PAUSE = Target(0.2, 0.0, 0.6, 0.3)
-"""Between two phrases people keep the lips parted and breathe; `audio2motion.predict` brings the face to rest in longer silence."""
+PAUSE = Target(0.08, 0.0, 0.6, 0.3)
+"""Between two phrases most people nearly close the lips; `audio2motion.predict` brings the face to rest in longer silence."""
 PARTING = 0.3
 """Share of the width channel that is added to the gap: spread lips bare the teeth, rounded lips leave a small hole."""
 LEAST_HOLE = 0.1
 """Gap that rounding leaves at least."""
 STRESS = {"ˈ": 1.15, "ˌ": 1.0}
-UNSTRESSED = 0.8
+UNSTRESSED = 0.75
 _VOICELESS_STOPS = "ptkqcʈ"
 _CLOSURE = 0.05
 """Seconds of closure that espeak puts before the event of a voiceless stop."""
-_LEAD = 0.05
+_LEAD = 0.07
 """The lips run this far ahead of the sound, in seconds."""
 
 
@@ -108,7 +112,7 @@ def _stressed(symbol: str, stress: float) -> Target:
 
 def mouth_track(
     phonemes: Sequence[Phoneme], frames: int, fps: int = 25, oversample: int = 4, spread: float = 1.0
-) -> Float[np.ndarray, "t 4"]:
+) -> Float[np.ndarray, "t 5"]:
     """Mouth channels (see `CHANNELS`) at ``fps`` by dominance functions (Cohen and Massaro 1993, own constants).
 
     Each sound pulls with a strength that decays exponentially outside its span; lip closures and tucks then overrule the
@@ -129,15 +133,17 @@ def mouth_track(
     early, late = np.maximum(start - times, 0), np.maximum(times - end, 0)
     pull = np.exp(-early / (0.026 * spread) - late / (0.022 * spread)) + 1e-6
     targets = [g.target for g in found]
-    columns = [[t.gap, t.width, t.hold_gap, t.hold_width, t.tuck, float(t.shut)] for t in targets]
-    gap, width, hold_gap, hold_width, tuck, shut = np.array(columns).T[..., None]
-    weight_gap, weight_width = hold_gap * pull, hold_width * pull**0.7
-    track_gap = (weight_gap * gap).sum(0) / weight_gap.sum(0)
-    track_width = (weight_width * width).sum(0) / weight_width.sum(0)
+    columns = [[t.gap, t.width, t.gap if t.jaw is None else t.jaw, t.hold_gap, t.hold_width, t.hold_jaw, t.tuck, t.shut] for t in targets]
+    gap, width, jaw, hold_gap, hold_width, hold_jaw, tuck, shut = np.array(columns).T[..., None]
+    # Lips round early and stay round late; the jaw is the slowest of all.
+    track_gap, track_width, track_jaw = (
+        (hold * pull**reach * target).sum(0) / (hold * pull**reach).sum(0)
+        for target, hold, reach in ((gap, hold_gap, 1.0), (width, hold_width, 0.7), (jaw, hold_jaw, 0.7))
+    )
     # Closing takes about 50 ms and is complete within the sound's span.
     near = np.exp(-0.5 * ((early + late) / 0.018) ** 2)
     press, tucked = (near * shut).max(0), (near * tuck).max(0)
     rounded = np.maximum(track_gap + PARTING * track_width, np.minimum(track_gap, LEAST_HOLE))
     track_gap = rounded * (1 - press) * (1 - 0.8 * tucked)
-    track = np.stack([track_gap, track_width, tucked, press], 1)
+    track = np.stack([track_gap, track_width, tucked, press, track_jaw], 1)
     return track.reshape(frames, oversample, -1).mean(1).astype(np.float32)
