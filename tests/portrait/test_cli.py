@@ -33,7 +33,7 @@ def test_help_names_every_default(capsys):
         main(["animate", "--help"])
     assert stop.value.code == 0
     text = capsys.readouterr().out
-    assert text.count("default:") == 10
+    assert text.count("default:") == 11
 
 
 @pytest.mark.parametrize(
@@ -53,6 +53,7 @@ def test_help_names_every_default(capsys):
         ["animate", "me.jpg", "--audio", "a.wav", "-o", "o.mp4", "--seed", "-1"],
         ["animate", "me.jpg", "--audio", "a.wav", "-o", "o.mp4", "--face", "-1"],
         ["animate", "me.jpg", "--audio", "a.wav", "-o", "o.mp4", "--blink", "often"],
+        ["animate", "me.jpg", "--audio", "a.wav", "-o", "o.mp4", "--brows", "up"],
     ],
 )
 def test_wrong_command_lines_are_one_line(arguments, capsys):

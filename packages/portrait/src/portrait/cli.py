@@ -7,11 +7,13 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
 from core.errors import PortraitError
 
+from portrait.channels import BLINK_MODES, BROWS, POSES, TIME_FILES
 from portrait.evaluate.command import add_evaluate, run_evaluate
 
 EXIT_FAILED, EXIT_BUG, EXIT_INTERRUPTED = 2, 1, 130
@@ -64,6 +66,13 @@ def _seconds(text: str) -> float:
     if not 0 < value <= 60:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds up to 60")
     return value
+
+
+def _word_or_file(words: Sequence[str], text: str) -> str:
+    """A mistyped word is no file; a file has a suffix, or is there."""
+    if text in words or Path(text).suffix or Path(text).exists():
+        return text
+    raise argparse.ArgumentTypeError(f"{text!r} is neither {', '.join(words)} nor a file")
 
 
 def _cells(text: str) -> int:
@@ -128,9 +137,18 @@ def _add_animate(commands: Any) -> None:
     )
     p.add_argument(
         "--blink",
-        choices=("natural", "none", "period"),
-        help="blinking; period is every 5 s (default: natural with --audio, none with --video, whose driver blinks)",
+        type=partial(_word_or_file, BLINK_MODES),
+        metavar="natural|model|none|period|FILE",
+        help="blinking: about 17 times a minute, the same by stage 4 itself, not at all, every 5 s, at the times in seconds that a .txt or "
+        ".csv file lists, or as in a video (default: natural with --audio, none with --video, whose driver blinks)",
     )
+    p.add_argument(
+        "--brows",
+        type=partial(_word_or_file, BROWS),
+        metavar="prosody|FILE",
+        help="raise the brows on accents of the voice, or move them as in a video (default: as the driver does)",
+    )
+    p.add_argument("--nods", action="store_true", help="bow the head a little on accents of the voice, on top of --pose")
     p.add_argument(
         "--mouth-amplitude",
         type=_amplitude,
@@ -184,14 +202,17 @@ def _animate(options: argparse.Namespace) -> int:
 
     from portrait.output import PICTURE_SUFFIXES, VIDEO_SUFFIXES, check_output
 
-    inputs = (options.source, options.audio, options.video, options.pose, options.background)
+    inputs = (options.source, options.audio, options.video, options.pose, options.background, options.blink, options.brows)
     video = check_output(options.output, VIDEO_SUFFIXES, inputs)
     sheet = check_output(options.sheet, PICTURE_SUFFIXES, inputs) if options.sheet else None
     for path, kind in ((options.source, "IMAGE"), (options.audio, "AUDIO"), (options.video, "VIDEO")):
         if path is not None:
             check_input(path, kind)
-    if options.pose not in (None, "static", "idle"):
-        check_input(options.pose, "VIDEO")
+    for given, words in ((options.pose, POSES), (options.blink, BLINK_MODES), (options.brows, BROWS)):
+        if given is not None and given not in words:
+            check_input(given, "BLINK" if words is BLINK_MODES and given.lower().endswith(TIME_FILES) else "VIDEO")
+    if options.blink == "model" and options.audio is None:
+        raise PortraitError("E_USAGE", "--blink model needs --audio: the model makes motion from speech", "Leave it out, or name a video.")
     from portrait.clip import write_clip
     from portrait.pipeline import Portrait
     from portrait.timing import peak_memory_mib
@@ -199,7 +220,7 @@ def _animate(options: argparse.Namespace) -> int:
     portrait = Portrait.from_pretrained(options.weights, options.device, face_model=options.face_model)
     plan = portrait.plan(
         options.source, options.audio, options.video, options.pose, options.background, options.blink, options.mouth_amplitude,
-        options.expression, options.seed, options.face, _progress,
+        options.expression, options.seed, options.face, _progress, options.brows, options.nods,
     )  # fmt: skip
     write_clip(portrait, plan, video, sheet, badge=not options.no_badge, progress=_progress)
     if options.debug:

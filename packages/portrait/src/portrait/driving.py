@@ -1,7 +1,8 @@
 """What the face does, frame by frame at 25 fps: expression codes from speech or from a video."""
 
 import logging
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -22,6 +23,7 @@ from core.perception.tracking import track
 from jaxtyping import Float
 from torch import Tensor
 
+from portrait.blink import blink_units
 from portrait.listening import FPS, motion_from_sound
 from portrait.stream import Progress, silently
 
@@ -35,6 +37,9 @@ CHUNK = 250
 
 OVERLAP = 10
 """Frames that neighbouring chunks share, so that their seam is smooth."""
+
+ReadVideo = Callable[[str | Path], FaceCoeffs]
+"""Gives the fitted face of every frame of a video."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +60,9 @@ class Driving:
 
 
 def drive_from_audio(
-    path: str | Path, model: Audio2Motion, mouth_amplitude: float | None = None, seed: int = 0, encoder: AudioEncoder | None = None
-) -> Driving:
+    path: str | Path, model: Audio2Motion, mouth_amplitude: float | None = None, seed: int = 0, encoder: AudioEncoder | None = None,
+    model_blinks: bool = False,
+) -> Driving:  # fmt: skip
     """Speech to expression codes; silent sound gives a resting face and the warning ``W_SILENT``.
 
     Args:
@@ -65,12 +71,14 @@ def drive_from_audio(
         mouth_amplitude: how far the mouth opens; None is what the weights were made with.
         seed: of the model's noise.
         encoder: of the audio features, to load it once for many clips.
+        model_blinks: let stage 4 shut the eyes, at the times of ``natural_blinks``.
 
     Raises:
         PortraitError: as ``open_sound``; sound of more than ``LONGEST`` seconds is refused.
     """
     sound = open_sound(path, LONGEST)
-    return Driving(motion_from_sound(sound, model, mouth_amplitude, seed, encoder), sound)
+    blink = blink_units(math.ceil(sound.seconds * FPS), seed) if model_blinks else None
+    return Driving(motion_from_sound(sound, model, mouth_amplitude, seed, encoder, blink), sound)
 
 
 def fit_driver(path: str | Path, face: FaceModel, progress: Progress = silently) -> FaceCoeffs:
@@ -142,7 +150,7 @@ def _joined(parts: list[tuple[FaceCoeffs | None, int]]) -> FaceCoeffs:
 
 def drive_from_video(
     path: str | Path, face: FaceModel, source: FaceCoeffs, expression: Literal["absolute", "relative"] = "absolute",
-    progress: Progress = silently,
+    progress: Progress = silently, read: ReadVideo | None = None,
 ) -> Driving:  # fmt: skip
     """A talking person's expression, pose and sound.
 
@@ -153,11 +161,12 @@ def drive_from_video(
         expression: ``absolute`` takes the driver's codes as they are; ``relative`` adds their difference from the driver's median
             face to the photograph's expression, which keeps a smile or raised brows of the photograph.
         progress: shows how far reading is.
+        read: what reads the video, when it may have been read before (`video_reader`); None reads it.
 
     Raises:
         PortraitError: as ``fit_driver``.
     """
-    coeffs = fit_driver(path, face, progress)
+    coeffs = (read or video_reader(face, progress))(path)
     exp = coeffs.exp
     if expression == "relative":
         exp = source.exp + exp - exp.median(0, keepdim=True).values
@@ -175,7 +184,14 @@ def _sound_track(path: str | Path) -> Sound | None:
         return None
 
 
-def track_pose(path: str | Path, face: FaceModel, progress: Progress = silently) -> tuple[Float[Tensor, "t 3"], Float[Tensor, "t 3"]]:
-    """Head motion of a video: euler (radians) and trans (3DMM units) at 25 fps; arguments and errors as ``fit_driver``."""
-    coeffs = fit_driver(path, face, progress)
-    return coeffs.euler, coeffs.trans
+def video_reader(face: FaceModel, progress: Progress = silently) -> ReadVideo:
+    """A ``fit_driver`` that reads no file twice: one video may drive pose, blinks and brows."""
+    read: dict[Path, FaceCoeffs] = {}
+
+    def fit(path: str | Path) -> FaceCoeffs:
+        file = Path(path).expanduser()
+        if file not in read:
+            read[file] = fit_driver(path, face, progress)
+        return read[file]
+
+    return fit

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from audio2motion import Audio2Motion, AudioEncoder, motion_from_audio
 from core.media.sound import Sound
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 log = logging.getLogger(__name__)
@@ -26,8 +26,9 @@ SEAM = 10
 
 
 def motion_from_sound(
-    sound: Sound, model: Audio2Motion, mouth_amplitude: float | None = None, seed: int = 0, encoder: AudioEncoder | None = None
-) -> Float[Tensor, "t 64"]:
+    sound: Sound, model: Audio2Motion, mouth_amplitude: float | None = None, seed: int = 0, encoder: AudioEncoder | None = None,
+    blink: Int[np.ndarray, " k"] | None = None,
+) -> Float[Tensor, "t 64"]:  # fmt: skip
     """Expression codes at 25 fps; silent sound gives a resting face and the warning ``W_SILENT``.
 
     Args:
@@ -36,15 +37,17 @@ def motion_from_sound(
         mouth_amplitude: how far the mouth opens; None is what the weights were made with.
         seed: of the model's noise.
         encoder: of the audio features, to load it once for many clips.
+        blink: 1 on the frames where the model shall shut the eyes, also in silence; None: nowhere.
     """
     motion, silent = torch.zeros(0, 64), True
     for number, piece in enumerate(pieces(sound.blocks(RATE), PIECE * STEP, SHARED * STEP)):
         quiet = max(float(piece.max()), -float(piece.min())) < SILENCE
         silent = silent and quiet
-        if quiet:
+        units = None if blink is None else blink[number * PIECE :]
+        if quiet and (units is None or not units[: PIECE + SHARED].any()):
             exp = torch.zeros(-(-len(piece) // STEP), 64)
         else:
-            exp = motion_from_audio(model, piece, mouth_amplitude, seed=seed + number, encoder=encoder)
+            exp = motion_from_audio(model, piece, mouth_amplitude, units, seed=seed + number, encoder=encoder)
         motion = exp if number == 0 else faded(motion, exp, SHARED)
     if silent:
         log.warning("W_SILENT: %s is silent; the face will rest.", sound.path)

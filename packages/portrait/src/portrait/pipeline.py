@@ -14,10 +14,11 @@ from core.face.model import FaceModel
 from jaxtyping import UInt8
 
 from portrait.background import choose_background
-from portrait.blink import apply_blinks, blink_amounts
-from portrait.driving import drive_from_audio, drive_from_video
+from portrait.blink import apply_blinks
+from portrait.driving import drive_from_audio, drive_from_video, video_reader
+from portrait.gestures import apply_brows, apply_nods, hear_accents
 from portrait.networks import choose_device, weights_folder
-from portrait.plan import Plan, plan_pose
+from portrait.plan import Plan, plan_blinks, plan_brows, plan_pose
 from portrait.rendering import Frame, Renderer
 from portrait.source import Source, prepare_source
 from portrait.stream import Progress, silently
@@ -87,7 +88,7 @@ class Portrait:
 
     @cached_property
     def _encoder(self) -> AudioEncoder:
-        return encoder_for(self.audio2motion.config)
+        return encoder_for(self.audio2motion.config, str(self.device))
 
     def prepare(self, source: Photograph, face: int | None = None) -> Source:
         """Find the face, cut out, take apart and fit; a ``Source`` comes back as it is, so that one serves many clips."""
@@ -109,6 +110,8 @@ class Portrait:
         seed: int = 0,
         face: int | None = None,
         progress: Progress = silently,
+        brows: str | Path | None = None,
+        nods: bool = False,
     ) -> Plan:
         """Read and check the input and decide every frame without rendering any.
 
@@ -116,17 +119,26 @@ class Portrait:
         """
         if (audio is None) == (video is None):
             raise ValueError("give audio or video: one of them")
+        if blink == "model" and audio is None:
+            raise ValueError("blink='model' needs audio: the model makes motion from speech")
         prepared = self.prepare(source, face)
         scenery = choose_background(background, prepared)
         coeffs = prepared.coeffs
+        blink = blink or ("none" if audio is None else "natural")
         with self.timer("read driver"):
+            read = video_reader(self.face, progress)
             if audio is not None:
-                driving = drive_from_audio(audio, self.audio2motion, mouth_amplitude, seed, self._encoder)
+                driving = drive_from_audio(audio, self.audio2motion, mouth_amplitude, seed, self._encoder, blink == "model")
             else:
-                driving = drive_from_video(str(video), self.face, coeffs, expression, progress)
-            euler, trans = plan_pose(self.face, coeffs, driving, pose, seed, progress)
-            blinks = blink_amounts(blink or ("none" if audio is None else "natural"), len(driving.exp), seed)
-            exp = apply_blinks(self.face, coeffs.id, driving.exp, blinks)
+                driving = drive_from_video(str(video), self.face, coeffs, expression, progress, read)
+            euler, trans = plan_pose(coeffs, driving, pose, seed, read)
+            exp, frames = driving.exp, len(driving.exp)
+            accents = hear_accents(driving.sound) if nods or brows == "prosody" else None
+            if brows is not None:
+                exp = apply_brows(self.face, exp, plan_brows(self.face, brows, frames, accents, read))
+            if nods and accents is not None:
+                euler, trans = apply_nods(accents, euler, trans)
+            exp = apply_blinks(self.face, coeffs.id, exp, plan_blinks(self.face, blink, frames, seed, read))
         return Plan(prepared, scenery, FaceCoeffs(coeffs.id.expand(len(exp), -1), exp, euler, trans), driving.sound)
 
     def render(self, plan: Plan, maps: Collection[int] = ()) -> Iterator[Frame]:
@@ -146,6 +158,8 @@ class Portrait:
         seed: int = 0,
         face: int | None = None,
         maps: Collection[int] = (),
+        brows: str | Path | None = None,
+        nods: bool = False,
     ) -> Iterator[Frame]:
         """Frames of the talking portrait at 25 per second, computed as they are asked for; memory does not grow with the length.
 
@@ -157,15 +171,19 @@ class Portrait:
             video: a talking person whose expression is transferred.
             pose: ``static``, ``idle`` or a video whose head motion is used; None is ``static`` with audio, the driver's own with video.
             background: None or ``source`` (the photograph's own), a colour, or a picture file.
-            blink: ``natural``, ``none`` or ``period``; None is ``natural`` with audio, ``none`` with video (the driver blinks).
+            blink: ``natural``, ``model`` (the same times, lids by stage 4), ``none``, ``period``, a text file of times in seconds, or a
+                video whose blinks are used; None is ``natural`` with audio, ``none`` with video (the driver blinks).
             mouth_amplitude: how far speech opens the mouth; None is what the weights were made with.
             expression: ``absolute`` copies the driver's face; ``relative`` adds its change from rest to the photograph's expression.
             seed: of blinks, idle motion and audio-to-motion noise.
             face: 0 for the largest face of the photograph, 1 for the next; None takes the largest and warns if there are several.
             maps: indices of frames that shall carry their intermediate pictures.
+            brows: ``prosody`` raises them on accents of the voice; a video lends its own; None leaves them to the driver.
+            nods: bow the head a little on accents of the voice, on top of the pose.
 
         Raises:
             PortraitError: unusable input, each kind with its own code.
             ValueError: arguments that contradict each other.
         """
-        return self.render(self.plan(source, audio, video, pose, background, blink, mouth_amplitude, expression, seed, face), maps)
+        plan = self.plan(source, audio, video, pose, background, blink, mouth_amplitude, expression, seed, face, silently, brows, nods)
+        return self.render(plan, maps)

@@ -1,0 +1,7 @@
+"""What may move each channel of a face, by name; everything else is the name of a file. Light, because the command line reads it first."""
+
+POSES = ("static", "idle")
+BLINK_MODES = ("natural", "model", "none", "period")
+BROWS = ("prosody",)
+TIME_FILES = (".txt", ".csv")
+"""What a file with the times of blinks ends with; other files are videos."""
