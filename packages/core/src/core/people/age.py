@@ -38,7 +38,7 @@ class Age:
         """Older or younger with equal odds; hair goes along, not always and not evenly."""
         years = rng.uniform(-1, 1)
         hair = rng.uniform(0.3, 1.0) if rng.random() < 0.75 else 0.0
-        return cls(float(np.exp(0.47 * years)), float(hair * (0.75 if years > 0 else 0.9) * years))
+        return cls(float(np.exp(0.47 * years)), float(0.5 * hair * years))
 
 
 def age(person: Person, change: Age) -> Person:
@@ -49,7 +49,9 @@ def age(person: Person, change: Age) -> Person:
     for layer in (LAYER_FRONT, LAYER_BACK, LAYER_SIDE):
         colours, classes = textures[layer, ..., :3], person.classes[layer]
         skin = skin_share(colours, classes, usual)
-        hair = gaussian_filter((classes == HAIR).astype(np.float32), 1.5) * np.clip(1 - 2 * skin, 0, 1)
+        hairy = (classes == HAIR).astype(np.float32)
+        alike = float((skin * hairy).sum() / max(hairy.sum(), 1))  # hair of the colour of skin cannot be told from it: change it less
+        hair = gaussian_filter(hairy * np.clip(1.2 - 1.6 * skin, 0, 1), 3.0) * max(1 - 1.5 * alike, 0)
         lined = _lines(colours, np.isin(classes, SKIN) & free if layer != LAYER_BACK else np.zeros_like(free), change.lines)
         textures[layer, ..., :3] = _greyed(lined, hair, change.grey)
     return with_photograph(replace(person, textures=textures), person)
@@ -96,6 +98,6 @@ def _greyed(image: UInt8[np.ndarray, "c c 3"], hair: Float[np.ndarray, "c c"], g
     goal = SILVER * min(1.0, 0.55 + 0.45 * float(mean.mean()) / 120) if grey > 0 else np.minimum(DYE, mean)
     strands = colours.mean(-1) / float(mean.mean())
     amount = np.clip(abs(grey) * np.clip(0.45 + 0.55 * strands if grey > 0 else np.ones_like(strands), 0.2, 1.2), 0, 1)[..., None]
-    shade = np.clip(strands, 0.12, 2.4)[..., None] ** (0.8 if grey > 0 else 1.0)  # grey hair has less contrast
+    shade = np.clip(strands, 0.12, 1.7)[..., None] ** (0.65 if grey > 0 else 1.0)  # grey hair has less contrast
     changed = colours + amount * (goal * shade - colours)
     return np.clip(colours + hair[..., None] * (changed - colours) + 0.5, 0, 255).astype(np.uint8)
