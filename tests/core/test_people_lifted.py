@@ -75,6 +75,20 @@ def test_hair_over_the_far_cheek_does_not_darken_the_skin_that_replaces_it():
     assert seen_hair[..., 3].max() == 0
 
 
+def test_a_slight_turn_keeps_the_photographs_own_cheek():
+    from core.people.lifted import face_and_loops
+    from core.people.procedural import random_fit
+
+    fit, image = random_fit(np.random.default_rng(2)), np.full((176, 176, 3), 150, np.uint8)
+    triangles, measured = face_and_loops()[0].triangles.numpy(), fit.motion.measured
+    strongest = []
+    for yaw in (0.1, 0.35):
+        turned = Pose.from_euler(np.array([0.0, yaw, 0.0]), fit.pose.trans)
+        strongest.append(int(far_cheek(image, measured, triangles, turned)[1][..., 3].max()))
+    assert strongest[0] < 60
+    assert strongest[1] > 250
+
+
 def test_the_back_of_the_head_wears_hair_and_no_skin():
     side = 120
     rows, columns = np.indices((side, side))

@@ -13,8 +13,8 @@ from core.people.canvas import to_canvas
 from core.people.geometry import LAYER_SIDE, HeadMesh, Pose, project, projective_uvw
 from core.raster.numba_backend import interpolate_arrays, rasterize_arrays
 
-LEAST_TURN = 0.06
-"""Sine of the yaw from which on the sides differ enough to be worth mixing."""
+LEAST_TURN, FULL_TURN = 0.06, 0.3
+"""Sine of the yaw from which on the sides differ enough to be worth mixing, and from which on the far one is fully replaced."""
 SEEN, HIDDEN = 0.5, 0.2
 """Cosine between a surface's normal and the direction to the camera from which on it counts as seen, and below which as hidden."""
 _LIFT = 0.004
@@ -64,7 +64,7 @@ def far_cheek(
     better = facing[mirror] > facing + 0.1
     colour, bare = _smooth_skin(image, np.ones(image.shape[:2], np.bool_) if skin is None else skin, posed)
     weight = np.clip((SEEN - facing) / (SEEN - HIDDEN), 0, 1) * (far_side(measured, pose) & better)
-    weight *= np.clip(2 * bare[mirror] - 0.5, 0, 1)
+    weight *= np.clip(2 * bare[mirror] - 0.5, 0, 1) * np.clip((abs(pose.rotation[2, 0]) - LEAST_TURN) / (FULL_TURN - LEAST_TURN), 0, 1)
     used = triangles[(weight[triangles] > 0).any(1)]
     uvw = projective_uvw(posed)[mirror]
     itself = np.arange(len(measured))[:, None].repeat(3, 1)
