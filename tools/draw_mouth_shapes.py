@@ -14,7 +14,7 @@ from audio2motion import Audio2Motion, motion_from_audio
 from audio2motion.augment import change_tract
 from audio2motion.mouth import MouthRig
 from audio2motion.speech import Phoneme, say
-from audio2motion.visemes import mouth_track
+from audio2motion.visemes import LEAD, mouth_track
 from core.face import FaceModel, pose_points, project
 from core.face.pncc import clip_coordinates
 from core.face.regions import LIPS_INNER, LIPS_OUTER
@@ -63,7 +63,7 @@ def heard(model: Audio2Motion) -> Float[Tensor, "s 64"]:
             speech = change_tract(say(text, voice, rate=140), 1.0)
             exp = motion_from_audio(model, speech.wave, temperature=0.0)
             said = [p for p in speech.phonemes if symbol in p.symbol and p.end - p.start > 0.05]
-            codes += [exp[min(round(25 * (p.start + p.end) / 2), len(exp) - 1)] for p in said]
+            codes += [exp[max(int(25 * ((p.start + p.end) / 2 - LEAD)), 0)] for p in said]
         found.append(torch.stack(codes).mean(0))
     return torch.stack(found)
 

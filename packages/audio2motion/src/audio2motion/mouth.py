@@ -12,7 +12,7 @@ from torch import Tensor
 
 FULL_GAP = 0.235
 """Inner lip distance of a loud "ah" by an average speaker; the unit here is the distance of the outer eye corners."""
-SPREAD, ROUND = 0.055, 0.095
+SPREAD, ROUND = 0.055, 0.14
 """Change of mouth width at width channel +1 and -1 (a resting mouth is about 0.6 wide)."""
 OVERLAP = 0.03
 """Lips pressed by force are driven this far beyond touching, so that an "m" stays shut when the network blurs it."""

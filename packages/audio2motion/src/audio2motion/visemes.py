@@ -70,7 +70,7 @@ UNSTRESSED = 0.75
 _VOICELESS_STOPS = "ptkqcʈ"
 _CLOSURE = 0.05
 """Seconds of closure that espeak puts before the event of a voiceless stop."""
-_LEAD = 0.07
+LEAD = 0.05
 """The lips run this far ahead of the sound, in seconds."""
 
 
@@ -125,7 +125,7 @@ def mouth_track(
         oversample: inner resolution; the result is the mean over a frame.
         spread: scales the reach of co-articulation: above 1 is a lazy speaker.
     """
-    times = (np.arange(frames * oversample) + 0.5) / (fps * oversample) + _LEAD
+    times = (np.arange(frames * oversample) + 0.5) / (fps * oversample) + LEAD
     found = gestures(phonemes)
     if not found:
         return np.zeros((frames, len(CHANNELS)), np.float32)
