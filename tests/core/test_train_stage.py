@@ -13,12 +13,13 @@ from core.errors import PortraitError
 from core.hub import Pretrained
 from core.train.callbacks import ExportWeights, export_network
 from core.train.cli import run_stage
+from core.train.effort import Effort
 from core.train.order import StepSampler
 from core.train.schedule import Group, Schedule
 from core.train.stage import MAX_BAD_STEPS, Outcome, StageModule, load_network
 from fsspec.implementations.local import LocalFileOpener
 from pytorch_lightning import Callback, LightningDataModule, Trainer
-from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.callbacks import EMAWeightAveraging, ModelCheckpoint
 from safetensors import SafetensorError
 from torch import nn
 from torch.utils.data import TensorDataset
@@ -42,8 +43,8 @@ class Line(nn.Module, Pretrained):
 class LineModule(StageModule):
     """Learns the sum of its inputs; ``extra`` is frozen, ``late`` starts at step 3."""
 
-    def __init__(self, init_from=None, poison=False, **schedule):
-        super().__init__(Schedule(**{"lr": 0.1, "betas": (0.9, 0.99), "warmup": 1} | schedule), None, init_from, seed=0)
+    def __init__(self, init_from=None, poison=False, effort=Effort(), **schedule):  # noqa: B008 - frozen
+        super().__init__(Schedule(**{"lr": 0.1, "betas": (0.9, 0.99), "warmup": 1} | schedule), None, init_from, 0, effort)
         self.line, self.extra, self.late = Line(LineConfig()), nn.Dropout(0.5), Line(LineConfig())
         self.poison, self.draws = poison, []
 
@@ -202,6 +203,58 @@ def test_groups_that_do_not_move_are_frozen_altogether(tmp_path):
     assert module.gradients == moved  # no graph, so no memory, while asleep
 
 
+def test_accumulated_batches_are_one_large_batch(tmp_path):
+    def train(effort, size):
+        torch.manual_seed(1)
+        module = LineModule(effort=effort)
+        data = torch.utils.data.DataLoader(torch.randn(64, 2, generator=torch.Generator().manual_seed(0)), size)
+        trainer = Trainer(
+            accelerator="cpu", max_steps=6, logger=False, default_root_dir=tmp_path, enable_progress_bar=False,
+            enable_model_summary=False, enable_checkpointing=False,
+        )  # fmt: skip
+        trainer.fit(module, data)
+        return module, trainer.global_step
+
+    (parts, steps), (whole, _) = train(Effort(accumulate=4), 4), train(Effort(), 16)
+    assert steps == 6
+    assert len(parts.draws) == len(set(parts.draws)) == 24
+    torch.testing.assert_close(parts.line.layer.weight, whole.line.layer.weight, atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(parts.late.layer.bias, whole.late.layer.bias, atol=1e-6, rtol=1e-5)
+
+
+def test_one_bad_batch_spoils_one_update_only(tmp_path):
+    class OneBad(LineModule):
+        def objective(self, batch):
+            return super().objective(batch * float("nan") if len(self.draws) == 2 else batch)
+
+    module, states = OneBad(effort=Effort(accumulate=2)), []
+    trainer = fit(module, tmp_path, 3, [States(states)])
+    assert trainer.global_step == 3
+    assert float(trainer.callback_metrics["train/skipped"]) == 1
+    moved = [any(not torch.equal(b[name], a[name]) for name in a) for a, b in pairwise(states)]
+    assert moved == [True, False, False, False, True]  # updates end with batches 1, 3, 5 of 0 to 5
+
+
+def test_compiled_networks_keep_their_weights_names(tmp_path):
+    module = LineModule(effort=Effort(compile="eager"))
+    fit(module, tmp_path, 2, [ExportWeights(str(tmp_path / "weights"))])
+    assert module.line._compiled_call_impl is not None
+    assert torch.equal(Line.from_pretrained(tmp_path / "weights" / "line").layer.weight, module.line.layer.weight)
+
+
+def test_averaged_weights_are_what_is_handed_over(tmp_path):
+    module, states = LineModule(), []
+    average = EMAWeightAveraging(decay=0.5, use_buffers=False)
+    fit(module, tmp_path, 4, [ExportWeights(str(tmp_path / "weights")), average, States(states)])
+    weights = [state["line.layer.weight"] for state in states]
+    expected = weights[0]  # the average begins as a copy of the first
+    for weight in weights[1:]:
+        expected = 0.5 * expected + 0.5 * weight
+    handed = Line.from_pretrained(tmp_path / "weights" / "line").layer.weight
+    torch.testing.assert_close(handed, expected)
+    assert not torch.allclose(handed, weights[-1])
+
+
 def run_at(step, rank=0, ranks=1, limit=1.0):
     return Mock(spec=Trainer, global_step=step, global_rank=rank, world_size=ranks, limit_train_batches=limit)
 
@@ -219,6 +272,18 @@ def test_sampler_goes_on_behind_the_batches_that_are_done():
         assert order(23, 4, run_at(step)) == epochs[epoch][4 * done :]
     assert order(23, 4, run_at(4, limit=3)) == epochs[1][4:]
     assert order(23, 4, run_at(4, limit=0.6)) == epochs[1][4:]
+
+
+def test_sampler_counts_the_batches_of_an_update():
+    run = run_at(0)
+    run.lightning_module = Mock(effort=Effort(accumulate=2))
+    epochs = []
+    for run.global_step in (0, 2):  # 5 batches make 2 updates
+        epochs.append(order(23, 4, run))
+    assert [len(epoch) for epoch in epochs] == [23, 23]
+    assert epochs[0] != epochs[1]
+    run.global_step = 3
+    assert order(23, 4, run) == epochs[1][8:]
 
 
 def test_sampler_divides_an_epoch_among_ranks():

@@ -1,20 +1,26 @@
-"""EG3D pickles of the published structure at a small width, and the teacher made of them.
+"""EG3D pickles of the published structure at a small width, the teacher made of them, and the student that begins like it.
 
-The figures in ``test_like_the_original`` were recorded with NVIDIA's own layers, renderer and ray sampler (commit 7cf1fd1 of NVlabs/eg3d,
-mid-stratum samples in place of random ones), filled by the same formula of every tensor's name as the fixture.
+The figures in ``test_like_the_original`` and ``test_critic_like_the_original`` were recorded with NVIDIA's own layers, renderer, ray
+sampler and discriminator (commit 7cf1fd1 of NVlabs/eg3d, mid-stratum samples in place of random ones), filled by the same formula of
+every tensor's name as the fixture.
 """
 
 import pickle
 import sys
 import types
 import zlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from core.camera import Camera
 from core.errors import PortraitError
+from recon.config import HeadRendererConfig
+from recon.eg3d_critic import read_critic
 from recon.eg3d_pickle import read_eg3d
+from recon.inheritance import inherit
+from recon.renderer import HeadRenderer
 from recon.teacher import CameraRange, EG3DTeacher, TeacherOptions
 from torch import nn
 
@@ -290,3 +296,65 @@ def test_data_module_asks_the_teacher(save, tmp_path, monkeypatch):
     absent = ReconDataModule(str(tmp_path), teacher=TeacherOptions(pickle=str(tmp_path / "absent.pkl")))
     with pytest.raises(PortraitError, match="ffhqrebalanced512-128"):
         absent.setup("fit")
+
+
+class DualDiscriminator(Part):
+    pass
+
+
+def critic(**changes):
+    """The module tree of the published discriminator, for images of 64 x 64; every tensor is filled by a formula of its name."""
+
+    def filtered(inputs, outputs, kernel=3, bias=True):
+        shapes = {"weight": (outputs, inputs, kernel, kernel), "resample_filter": (4, 4)} | ({"bias": (outputs,)} if bias else {})
+        return Part(("resample_filter",), **shapes)
+
+    blocks = {}
+    for side in (64, 32, 16, 8):
+        parts = {"fromrgb": filtered(6, MAX, 1)} if side == 64 else {}
+        parts |= {"conv0": filtered(MAX, MAX), "conv1": filtered(MAX, MAX), "skip": filtered(MAX, MAX, 1, bias=False)}
+        blocks[f"b{side}"] = Part(("resample_filter",), resample_filter=(4, 4), **parts)
+    mapping = Part(embed=dense(25, MAX), **{f"fc{k}": dense(MAX, MAX) for k in range(8)})
+    tail = Part(conv=filtered(MAX + 1, MAX), fc=dense(16 * MAX, MAX), out=dense(MAX, MAX))
+    made = DualDiscriminator(("resample_filter",), resample_filter=(4, 4), **blocks, b4=tail, mapping=mapping)
+    made._init_kwargs = {"img_resolution": 64, "channel_base": 4096, "channel_max": MAX, **changes}
+    fill(made)
+    return made
+
+
+def test_critic_like_the_original(save):
+    net = read_critic(save(network(), D=critic()), RAW).eval()
+    image, raw = (torch.linspace(-1, 1, 4 * 3 * s * s).sin().reshape(4, 3, s, s) for s in (64, RAW))
+    label = Camera.look_at(torch.tensor([0.4, 0.0, -0.3, 0.1]), torch.tensor([0.1, -0.2, 0.0, 0.2]), torch.full((4,), 2.8)).label
+    with torch.no_grad():
+        verdict = net(image, raw, label)[:, 0]
+    assert verdict.tolist() == pytest.approx([2.0293, 1.98241, 2.07686, 2.11751], abs=2e-5)
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        (None, "holds NoneType in place of a DualDiscriminator"),
+        (network(), "holds TriPlaneGenerator in place of a DualDiscriminator"),
+        (critic(architecture="skip"), "its architecture is skip"),
+        (critic(epilogue_kwargs={"mbstd_num_channels": 2}), "several channels"),
+        (critic(channel_max=16), "size mismatch"),
+    ],
+)
+def test_other_critics_are_refused(save, made, message):
+    with pytest.raises(PortraitError, match=message) as caught:
+        read_critic(save(network(), D=made), RAW)
+    assert caught.value.code == "E_WEIGHTS"
+
+
+def test_a_student_begins_like_its_teacher(save):
+    file = save(network(decoder_lr_mul=2), D=critic())
+    teacher, judge = read_eg3d(file, raw_size=RAW).renderer, read_critic(file, RAW)
+    config = HeadRendererConfig(replace(teacher.config.volume, ray_range=None, misses="empty"), RAW, (6, 4), W)
+    student, critics = HeadRenderer(config), type(judge)(judge.config)
+    inherit(student, critics, file)
+    assert student.config == config
+    for ours, theirs in ((student, teacher), (critics, judge)):
+        assert all(torch.equal(a, b) for a, b in zip(ours.state_dict().values(), theirs.state_dict().values(), strict=True))
+    with pytest.raises(PortraitError, match="other sizes than this student"):
+        inherit(HeadRenderer(replace(config, channels=(8, 4))), None, file)

@@ -13,6 +13,7 @@ from core.losses.regularizers import density_total_variation
 from core.nn.discriminator import DualDiscriminatorConfig
 from core.train.adversary import Adversary, AdversaryOptions, Judged, Views
 from core.train.data import require_clips
+from core.train.effort import Effort
 from core.train.pictures import depth_picture
 from core.train.schedule import Group, Schedule
 from core.train.scores import psnr
@@ -56,6 +57,7 @@ class AnimateModule(StageModule):
         seed: int = 0,
         focus: float = 4.0,
         face_model: str = "embedded",
+        effort: Effort = Effort(),  # noqa: B008 - frozen
     ) -> None:
         """Options.
 
@@ -77,12 +79,13 @@ class AnimateModule(StageModule):
             seed: of windows and ray jitter.
             focus: how much more often a window looks at mouth and eyes than elsewhere on the head.
             face_model: ``embedded``, or a folder with the files of BFM 2009 (docs/faces.md); that with which the clips were fitted.
+            effort: gradient accumulation and compilation.
         """
         renderer = HeadRendererConfig.preset(scale if scale in ("debug", "tiny") else "paper")
         gan = None
         if adversary.weight:
             gan = Adversary(adversary, DualDiscriminatorConfig(image_size=renderer.image_size, raw_size=renderer.raw_size))
-        super().__init__(schedule, gan, init_from, seed)
+        super().__init__(schedule, gan, init_from, seed, effort)
         if window is not None and gan is not None:
             raise ValueError("the discriminator judges whole images: use window=None or adversary.weight=0")
         self.face = FaceModel.load(face_model)

@@ -17,6 +17,7 @@ from core.nn.discriminator import DualDiscriminatorConfig
 from core.render.volume import Rendering
 from core.train.adversary import Adversary, AdversaryOptions, Judged, Views
 from core.train.data import require_clips
+from core.train.effort import Effort
 from core.train.pictures import depth_picture
 from core.train.schedule import Group, Schedule
 from core.train.scores import psnr
@@ -54,6 +55,7 @@ class ComposeModule(StageModule):
         source_every: int = 4,
         seed: int = 0,
         face_model: str = "embedded",
+        effort: Effort = Effort(),  # noqa: B008 - frozen
     ) -> None:
         """Options.
 
@@ -70,13 +72,14 @@ class ComposeModule(StageModule):
             source_every: the source frame is its own target every so many steps; 0: never.
             seed: of ray jitter.
             face_model: ``embedded``, or a folder with the files of BFM 2009 (docs/faces.md); that of stage 2 and of the clips.
+            effort: gradient accumulation and compilation.
         """
         small = scale if scale in ("debug", "tiny") else "paper"
         renderer, config = HeadRendererConfig.preset(small), HTBSRConfig.preset(small)
         gan = None
         if adversary.weight:
             gan = Adversary(adversary, DualDiscriminatorConfig(image_size=renderer.image_size, raw_size=renderer.raw_size))
-        super().__init__(schedule, gan, init_from, seed)
+        super().__init__(schedule, gan, init_from, seed, effort)
         if fuse is not None:
             config = replace(config, fuse=fuse, final_composite=config.final_composite and fuse != "concat")
         config = replace(config, keypoint_source=keypoint_source)

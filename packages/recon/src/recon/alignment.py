@@ -7,6 +7,25 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+AVERAGE_HEAD = ((0.0, 0.03, 0.02), (0.215, 0.42, 0.18))
+"""Centre and half axes, world units, of an ellipsoid whose front is near the face of an average person."""
+
+
+def unturned_frame(image: Float[Tensor, "b 3 h h"], camera: Camera, size: int, extent: float) -> Float[Tensor, "b 3 s s"]:
+    """As ``head_frame``, and turned to the front as well: every pixel is looked up where the camera sees that point of an average head.
+
+    To the side of that head the surface goes on as a plane. What the photograph does not show is filled with what hides it.
+
+    Args and result: as those of ``head_frame``.
+    """
+    ticks = ((torch.arange(2 * size, device=image.device) + 0.5) / (2 * size) - 0.5).to(image) * extent
+    y, x = torch.meshgrid(-ticks, ticks, indexing="ij")
+    (cx, cy, cz), (rx, ry, rz) = AVERAGE_HEAD
+    z = cz + rz * (1 - ((x - cx) / rx) ** 2 - ((y - cy) / ry) ** 2).clamp_min(0).sqrt()
+    points = rearrange(torch.stack([x, y, z], -1), "h w c -> 1 (h w) c").expand(len(image), -1, -1)
+    grid = rearrange(camera.project(points)[0], "b (h w) c -> b h w c", h=2 * size)
+    return _sample(image, grid)
+
 
 def head_frame(image: Float[Tensor, "b 3 h h"], camera: Camera, size: int, extent: float) -> Float[Tensor, "b 3 s s"]:
     """Resample an image so that it shows the world square of side ``extent`` around the canonical origin, as an upright frontal head would.
@@ -35,5 +54,10 @@ def head_frame(image: Float[Tensor, "b 3 h h"], camera: Camera, size: int, exten
     x, y = rearrange(ticks, "n -> 1 1 n 1"), rearrange(-ticks - origin[1], "n -> 1 n 1 1")
     along, across = (rearrange(v * scale[:, None], "b k -> b 1 1 k") for v in (right, up))
     grid = rearrange(middle, "b k -> b 1 1 k") + x * along + y * across
+    return _sample(image, grid)
+
+
+def _sample(image: Float[Tensor, "b 3 h h"], grid: Float[Tensor, "b t t 2"]) -> Float[Tensor, "b 3 s s"]:
+    """The image at ``grid``, in [0, 1] across it, averaged over 2 x 2 samples against aliasing; -1 outside."""
     sampled = F.grid_sample(image + 1, 2 * grid - 1, mode="bilinear", padding_mode="zeros", align_corners=False)
-    return F.avg_pool2d(sampled, 2) - 1  # two samples per pixel and axis against aliasing
+    return F.avg_pool2d(sampled, 2) - 1

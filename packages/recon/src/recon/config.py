@@ -17,6 +17,11 @@ class I2PConfig:
     head_frame: float = 0.0
     """0: the image as it is, as published. Otherwise the image is first aligned with the head by its camera and shows a world
     square of this side (``recon.alignment``), which spares a small network from learning to move pixels."""
+    unturn: bool = False
+    """With ``head_frame``: also turn the head to the front, as far as an average head's shape allows (``recon.alignment``)."""
+    direct: bool = False
+    """Give the aligned image straight to the layer that writes the planes, so that colours and detail need not pass through the whole
+    network; ours, for small networks."""
     plane_channels: int = 32
     """Channels of one plane."""
     resnet: str = "resnet34"
@@ -110,6 +115,8 @@ class HeadRendererConfig:
 _TINY = {
     "image_size": 192,
     "head_frame": 0.86,
+    "unturn": True,
+    "direct": True,
     "plane_channels": 16,
     "resnet": "",
     "resnet_widths": (48, 64, 128, 192),

@@ -31,7 +31,7 @@ NAMES = (
     (r"decoder\.net\.0\.(.+)", r"renderer.volume.decoder.hidden.\1"),
     (r"decoder\.net\.2\.(.+)", r"renderer.volume.decoder.out.\1"),
 )
-UNUSED = re.compile(r".*\.(noise_const|noise_strength|resample_filter)")
+UNUSED = re.compile(r"(.*\.)?(noise_const|noise_strength|resample_filter)")
 SUPPORTED = {"SuperresolutionHybrid8X", "SuperresolutionHybrid8XDC"}
 FIXED = {"disparity_space_sampling": False, "clamp_mode": "softplus", "white_back": False, "density_noise": 0}
 """Options of its renderer that ours has no choice in."""
@@ -131,17 +131,26 @@ def _config(network: ForeignObject, tensors: dict[str, Tensor], plane_axes: Plan
 
 def _renamed(tensors: dict[str, Tensor], decoder_multiplier: float) -> dict[str, Tensor]:
     """Tensors under our names; the FIR filters, which are buffers there, are compared with ours."""
-    taps = torch.tensor(FIR) / sum(FIR)
     renamed = {}
     for name, tensor in tensors.items():
         if UNUSED.fullmatch(name):
-            if name.endswith("resample_filter") and not torch.allclose(tensor, torch.outer(taps, taps)):
-                raise ValueError(f"{name} is not {FIR}")
+            check_filter(name, tensor)
             continue
         if name.startswith("decoder."):
             tensor = tensor * decoder_multiplier
         renamed[_our_name(name)] = tensor.float()
     return renamed
+
+
+def check_filter(name: str, tensor: Tensor) -> None:
+    """Compare a stored FIR filter with ours.
+
+    Raises:
+        ValueError: it is another one.
+    """
+    taps = torch.tensor(FIR) / sum(FIR)
+    if name.endswith("resample_filter") and not torch.allclose(tensor, torch.outer(taps, taps)):
+        raise ValueError(f"{name} is not {FIR}")
 
 
 def _our_name(name: str) -> str:

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from recon.alignment import head_frame
+from recon.alignment import head_frame, unturned_frame
 from recon.config import I2PConfig
 
 
@@ -30,6 +30,10 @@ class I2P(nn.Module, Pretrained):
         self.lift = LiftTransformer(config)
         self.detail = detail_encoder(config)
         self.fuse = PlanePredictor(config)
+        self.direct = conv3x3(3, 3 * config.plane_channels) if config.direct else None
+        if self.direct is not None:
+            nn.init.zeros_(self.direct.weight)
+            nn.init.zeros_(self.direct.bias)
 
     def forward(self, image: Float[Tensor, "b 3 h w"], camera: Camera | None = None) -> Float[Tensor, "b 3 c p p"]:
         """Canonical planes, flipped and ready for the renderer.
@@ -47,11 +51,13 @@ class I2P(nn.Module, Pretrained):
         if self.config.head_frame:
             if camera is None:
                 raise ValueError(f"config.head_frame={self.config.head_frame} needs the camera of the image")
-            image = head_frame(image, camera, size, self.config.head_frame)
+            image = (unturned_frame if self.config.unturn else head_frame)(image, camera, size, self.config.head_frame)
         elif image.shape[2] != size:
             image = F.interpolate(image, (size, size), mode="bilinear", align_corners=False, antialias=True)
         x = with_coordinates(image)
         planes = self.fuse(self.lift(self.low(x)), self.detail(x))
+        if self.direct is not None:
+            planes = planes + self.direct(F.avg_pool2d(image, 2))
         return flip_planes(rearrange(planes, "b (k c) h w -> b k c h w", k=3))
 
     def load_imagenet(self) -> None:

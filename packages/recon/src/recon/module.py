@@ -9,6 +9,7 @@ from core.losses.perceptual import build_perceptual
 from core.losses.regularizers import density_total_variation, resize_planes
 from core.nn.discriminator import DualDiscriminatorConfig
 from core.train.adversary import Adversary, AdversaryOptions, Judged, Views
+from core.train.effort import Effort
 from core.train.pictures import depth_picture
 from core.train.schedule import Group, Schedule
 from core.train.scores import psnr
@@ -18,6 +19,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from recon.config import RENDERER_OF, HeadRendererConfig, I2PConfig
+from recon.inheritance import inherit
 from recon.model import I2P
 from recon.objective import HeadTarget, ReconWeights, head_losses
 from recon.renderer import HeadRenderer
@@ -51,6 +53,8 @@ class ReconModule(StageModule):
         input_size: int | None = None,
         raw_size: int | None = None,
         tint: float = 0.0,
+        teacher_start: str | None = None,
+        effort: Effort = Effort(),  # noqa: B008 - frozen
     ) -> None:
         """Options.
 
@@ -73,6 +77,8 @@ class ReconModule(StageModule):
                 run on smaller images and planes.
             raw_size: side of the raw rendering instead of the preset's (the data's size is four times that), for the same reason.
             tint: how far the colours of a person, all views alike, are changed at random (``recon.tint``); 0: not at all.
+            teacher_start: EG3D pickle whose decoder, super-resolution and discriminator the student begins with; ``init_from`` goes first.
+            effort: gradient accumulation and compilation.
         """
         renderer = HeadRendererConfig.preset(RENDERER_OF.get(scale, "paper"))
         if raw_size is not None:
@@ -80,7 +86,7 @@ class ReconModule(StageModule):
         gan = None
         if adversary.weight:
             gan = Adversary(adversary, DualDiscriminatorConfig(image_size=renderer.image_size, raw_size=renderer.raw_size))
-        super().__init__(schedule, gan, init_from, seed)
+        super().__init__(schedule, gan, init_from, seed, effort)
         if window is not None and gan is not None:
             raise ValueError("the discriminator judges whole images: use window=None or adversary.weight=0")
         config = I2PConfig.preset(scale)
@@ -91,11 +97,17 @@ class ReconModule(StageModule):
         self.window = window
         self.decoder_start, self.superres_start = decoder_start, superres_start
         self.source_view_every, self.source_view_half, self.source_view_always = source_view_every, source_view_half, source_view_always
-        self.plane_resize, self.tint = plane_resize, tint
+        self.plane_resize, self.tint, self.teacher_start = plane_resize, tint, teacher_start
 
     def networks(self) -> dict[str, Pretrained]:
         """``i2p`` and ``renderer``."""
         return {"i2p": self.i2p, "renderer": self.renderer}
+
+    def setup(self, stage: str) -> None:
+        """Begin with the teacher's networks, if so asked; ``init_from`` and then a checkpoint replace them."""
+        if self.teacher_start is not None and stage == "fit":
+            inherit(self.renderer, None if self.adversary is None else self.adversary.discriminator, self.teacher_start)
+        super().setup(stage)
 
     def load(self, folder: Path) -> None:
         """Start from the weights in ``folder``; they may have been trained at other sizes."""

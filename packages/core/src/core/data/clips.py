@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -154,6 +154,7 @@ class ClipOrder:
         return len(self.group)
 
 
+@runtime_checkable
 class Clips(Protocol):
     """People in frames, from a store or drawn meanwhile."""
 

@@ -38,13 +38,13 @@ class ExportWeights(Callback):
         self.folder = Path(folder)
         self.half = half
 
-    def on_validation_end(self, trainer: Trainer, pl_module: HandsOver) -> None:
-        """Export while training, not in the sanity check."""
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: HandsOver) -> None:
+        """Export while training, not in the sanity check: at the moment when averaged weights, if any, are in place."""
         if trainer.state.fn == "fit" and not trainer.sanity_checking:
             self._export(trainer, pl_module)
 
-    def on_train_end(self, trainer: Trainer, pl_module: HandsOver) -> None:
-        """Export the final weights."""
+    def on_fit_end(self, trainer: Trainer, pl_module: HandsOver) -> None:
+        """Export the final weights, after weight averaging has put its own in place."""
         self._export(trainer, pl_module)
 
     def _export(self, trainer: Trainer, pl_module: HandsOver) -> None:

@@ -6,12 +6,15 @@ from pytorch_lightning import Trainer
 from torch.utils.data import Dataset
 from torch.utils.data.distributed import DistributedSampler
 
+from core.train.effort import Effort
+
 
 class StepSampler(DistributedSampler):
     """Every rank's own part of a permutation per epoch; starts behind the batches that ``trainer`` has done.
 
     Lightning restores its counters after a stop but begins a loader anew. Here the place follows from ``trainer.global_step``, which for
-    the picture stages is the number of batches done. Being a ``DistributedSampler``, Lightning leaves it alone.
+    the picture stages is the number of updates done, each of ``effort.accumulate`` batches. Being a ``DistributedSampler``, Lightning
+    leaves it alone.
 
     Args:
         dataset: what is sampled.
@@ -27,13 +30,19 @@ class StepSampler(DistributedSampler):
 
     def __iter__(self) -> Iterator[int]:
         """What is left of the epoch."""
-        epoch, done = divmod(self.trainer.global_step if self.trainer is not None else 0, self._batches())
+        each = self._accumulate()
+        epoch, done = divmod(self.trainer.global_step if self.trainer is not None else 0, max(self._batches() // each, 1))
         self.set_epoch(epoch)
-        return iter(self._order()[done * self.batch_size :])
+        return iter(self._order()[done * each * self.batch_size :])
 
     def _order(self) -> list[int]:
         """All samples of this rank in ``self.epoch``."""
         return list(super().__iter__())
+
+    def _accumulate(self) -> int:
+        """Batches per update."""
+        effort = None if self.trainer is None else getattr(self.trainer.lightning_module, "effort", None)
+        return effort.accumulate if isinstance(effort, Effort) else 1
 
     def _batches(self) -> int:
         """Batches in an epoch of one rank."""

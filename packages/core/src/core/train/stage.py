@@ -5,6 +5,7 @@ count updates of the generator only: the discriminator's optimiser is stepped ou
 """
 
 from abc import abstractmethod
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 from core.errors import PortraitError
 from core.hub import Pretrained
 from core.train.adversary import Adversary, Judged
+from core.train.effort import Effort
 from core.train.schedule import Group, Schedule, decayed, learning_rate
 from core.train.statistics import RunningStatistics
 
@@ -47,15 +49,25 @@ class StageModule(LightningModule):
         adversary: the GAN step, or None.
         init_from: weights folder of the stage before (or of this one); read in ``setup``, so that a resumed checkpoint wins.
         seed: of windows and ray jitter; each step and rank draws its own numbers.
+        effort: gradient accumulation and compilation.
     """
 
-    def __init__(self, schedule: Schedule, adversary: Adversary | None, init_from: str | None, seed: int) -> None:
+    def __init__(
+        self,
+        schedule: Schedule,
+        adversary: Adversary | None,
+        init_from: str | None,
+        seed: int,
+        effort: Effort = Effort(),  # noqa: B008
+    ) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.schedule = schedule
         self.adversary = adversary
         self.init_from = init_from
         self.seed = seed
+        self.effort = effort
+        self._part = 0
         self.bad_steps, self.skipped = 0, 0
         self._asleep: list[nn.Module] = []
 
@@ -107,6 +119,9 @@ class StageModule(LightningModule):
         """
         if self.trainer.precision == "16-mixed":
             raise PortraitError("E_PRECISION", "trainer.precision 16-mixed is not supported here", "Use 32-true or bf16-mixed.")
+        if self.effort.compile is not None:
+            for network in self.networks().values():
+                network.compile(backend=self.effort.compile)
 
     def train(self, mode: bool = True) -> "StageModule":
         """Switch mode; frozen networks stay in eval mode."""
@@ -127,30 +142,36 @@ class StageModule(LightningModule):
     def training_step(self, batch: Any, batch_index: int) -> None:
         """One update of the networks, then one of the discriminator; a batch that gives no finite gradients is skipped.
 
+        With ``effort.accumulate`` both updates follow the last of so many batches; one bad batch skips them.
+
         Raises:
             PortraitError: ``E_DIVERGED`` after more than ``MAX_BAD_STEPS`` such batches in a row.
         """
         step = self.global_step  # before the update: both halves of the step go by the same number
+        self._part = batch_index % self.effort.accumulate
+        last = self._part == self.effort.accumulate - 1
         torch.manual_seed(self._stream())  # dropout and the discriminator's noise: the same after a stop
         self._put_to_sleep([group.module for group in self.groups() if not group.active(step)])
         before = RunningStatistics(self)
         optimizers = self.optimizers()
         generator, *critic = optimizers if isinstance(optimizers, list) else [optimizers]
-        outcome = self.objective(batch)
-        losses = dict(outcome.losses)
-        if self.adversary is not None and self.adversary.pushes(step):
-            terms = [each.share * self.adversary.generator_loss(each.fake) for each in outcome.judged]
-            losses["adversarial"] = torch.stack(terms).mean()
-        total = torch.stack(list(losses.values())).sum()
-        finite = self._update(generator, total)
-        if self.adversary is not None and self.adversary.learns(step):
-            losses["discriminator"], sound = self._update_critic(critic[0].optimizer, outcome.judged, step)
-            finite = finite and sound
+        with nullcontext() if last else self._unsynchronised():
+            outcome = self.objective(batch)
+            losses = dict(outcome.losses)
+            if self.adversary is not None and self.adversary.pushes(step):
+                terms = [each.share * self.adversary.generator_loss(each.fake) for each in outcome.judged]
+                losses["adversarial"] = torch.stack(terms).mean()
+            total = torch.stack(list(losses.values())).sum()
+            finite = self._update(generator, total, last)
+            if self.adversary is not None and self.adversary.learns(step):
+                losses["discriminator"], sound = self._update_critic(critic[0].optimizer, outcome.judged, step, last)
+                finite = finite and sound
         if not finite:
             before.restore()
         self.log_dict({f"train/{name}": value.detach() for name, value in losses.items()})
         self.log("train/loss", total.detach(), prog_bar=True)
-        self._count(finite)
+        if last:
+            self._count(finite)
 
     def validation_step(self, batch: Any, batch_index: int) -> None:
         """Log the scores under ``val/``."""
@@ -170,7 +191,8 @@ class StageModule(LightningModule):
         return torch.Generator(self.device).manual_seed(self._stream())
 
     def _stream(self) -> int:
-        return self.seed * 1_000_003 + self.global_step * self.trainer.world_size + self.global_rank
+        part = self.global_step * self.effort.accumulate + self._part
+        return self.seed * 1_000_003 + part * self.trainer.world_size + self.global_rank
 
     def _put_to_sleep(self, modules: list[nn.Module]) -> None:
         """Freeze what does not move now: no gradients, no drifting statistics, no say in the norm that is clipped. Wake the others."""
@@ -182,15 +204,22 @@ class StageModule(LightningModule):
             module.requires_grad_(False).eval()
         self._asleep = modules
 
-    def _update(self, optimizer: Any, loss: Tensor) -> bool:
-        """One step of the networks; False: nothing moved because the gradients are not finite."""
+    def _unsynchronised(self) -> AbstractContextManager[Any]:
+        """Gradients stay with each rank until the last batch of an update."""
+        return getattr(self.trainer.strategy, "block_backward_sync", nullcontext)()
+
+    def _update(self, optimizer: Any, loss: Tensor, last: bool) -> bool:
+        """Gradients of the networks and, with the last batch, one step; False: nothing moved because they are not finite."""
         rate = learning_rate(self.schedule, self.global_step, self._progress())
         for group, spec in zip(optimizer.param_groups, self.groups(), strict=True):
             group["lr"] = rate * spec.factor(self.global_step)
         if self.adversary is not None:
             self.adversary.requires_grad_(False)
-        optimizer.zero_grad()
-        self.manual_backward(loss)
+        if self._part == 0:
+            optimizer.zero_grad()
+        self.manual_backward(loss / self.effort.accumulate)
+        if not last:
+            return True
         norm = self._clip(optimizer)
         finite = bool(torch.isfinite(norm))
         if not finite:
@@ -200,15 +229,18 @@ class StageModule(LightningModule):
         self.log("train/grad_norm", norm)
         return finite
 
-    def _update_critic(self, optimizer: torch.optim.Optimizer, judged: tuple[Judged, ...], step: int) -> tuple[Tensor, bool]:
-        """One step of the discriminator; its loss, and False if nothing moved because the gradients are not finite."""
+    def _update_critic(self, optimizer: torch.optim.Optimizer, judged: tuple[Judged, ...], step: int, last: bool) -> tuple[Tensor, bool]:
+        """Gradients of the discriminator and, with the last batch, one step; its loss, False if nothing moved for want of finite ones."""
         decay = decayed(self.schedule, step, self._progress()) / max(self.schedule.lr, 1e-12)
         for group in optimizer.param_groups:
             group["lr"] = self.adversary.rate(decay)
         self.adversary.requires_grad_(True)
-        optimizer.zero_grad()
+        if self._part == 0:
+            optimizer.zero_grad()
         loss = torch.stack([self.adversary.discriminator_loss(each.fake, each.real, step) for each in judged]).mean()
-        self.manual_backward(loss)
+        self.manual_backward(loss / self.effort.accumulate)
+        if not last:
+            return loss, True
         finite = bool(torch.isfinite(self._clip(optimizer)))
         if finite:
             optimizer.step()
