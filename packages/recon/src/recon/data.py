@@ -114,4 +114,4 @@ class ReconDataModule(ClipDataModule):
         clips = self.clips()
         if split == "train":
             return MultiViewTeacher(clips, split, self.size, self.views, pairs_per_clip, self.seed, self.photo_share, self.mirror)
-        return MultiViewTeacher(clips, split, self.size, 1, pairs_per_clip, self.seed, photo_share=1.0, mirror=False)
+        return MultiViewTeacher(clips, split, self.size, 1, pairs_per_clip, self.seed, photo_share=1.0, mirror=False, depth=True)

@@ -7,12 +7,12 @@ import torch
 from core.hub import Pretrained
 from core.losses.perceptual import build_perceptual
 from core.losses.regularizers import density_total_variation, resize_planes
+from core.metrics.backbones import load_backbones
 from core.nn.discriminator import DualDiscriminatorConfig
 from core.train.adversary import Adversary, AdversaryOptions, Judged, Views
 from core.train.effort import Effort
 from core.train.pictures import depth_picture
 from core.train.schedule import Group, Schedule
-from core.train.scores import psnr
 from core.train.stage import Outcome, StageModule, load_network
 from core.train.windows import draw_window
 from jaxtyping import Float
@@ -23,6 +23,7 @@ from recon.inheritance import inherit
 from recon.model import I2P
 from recon.objective import HeadTarget, ReconWeights, head_losses
 from recon.renderer import HeadRenderer
+from recon.scores import view_scores
 from recon.tint import tinted
 from recon.views import HeadView, ViewBatch
 
@@ -54,6 +55,7 @@ class ReconModule(StageModule):
         raw_size: int | None = None,
         tint: float = 0.0,
         teacher_start: str | None = None,
+        metric_weights: str | None = None,
         effort: Effort = Effort(),  # noqa: B008 - frozen
     ) -> None:
         """Options.
@@ -78,6 +80,7 @@ class ReconModule(StageModule):
             raw_size: side of the raw rendering instead of the preset's (the data's size is four times that), for the same reason.
             tint: how far the colours of a person, all views alike, are changed at random (``recon.tint``); 0: not at all.
             teacher_start: EG3D pickle whose decoder, super-resolution and discriminator the student begins with; ``init_from`` goes first.
+            metric_weights: folder with the weights of metrics (docs/metrics.md): validation then also gives LPIPS.
             effort: gradient accumulation and compilation.
         """
         renderer = HeadRendererConfig.preset(RENDERER_OF.get(scale, "paper"))
@@ -93,6 +96,7 @@ class ReconModule(StageModule):
         self.i2p = I2P(config if input_size is None else replace(config, image_size=input_size))
         self.renderer = HeadRenderer(renderer)
         self.perceptual = build_perceptual(vgg) if weights.perceptual else None
+        self.lpips = load_backbones(metric_weights).lpips if metric_weights is not None else None
         self.weights = weights
         self.window = window
         self.decoder_start, self.superres_start = decoder_start, superres_start
@@ -163,17 +167,9 @@ class ReconModule(StageModule):
         return terms, Views(rendering.image, rendering.raw, view.camera), Views(target.image, target.raw, view.camera)
 
     def scores(self, batch: ViewBatch) -> dict[str, Float[Tensor, " b"]]:
-        """PSNR of unseen people from unseen sides, and of the source view copied (the figure to beat)."""
-        view = batch.targets[0]
-        target = HeadTarget.of(view, self.renderer.config.raw_size)
-        source = HeadTarget.of(batch.source, self.renderer.config.raw_size)
-        rendering = self.renderer(self.i2p(batch.source.head, batch.source.camera), view.camera)
-        return {
-            "psnr_raw": psnr(rendering.raw, target.raw),
-            "psnr": psnr(rendering.image, target.image),
-            "psnr_raw_copied": psnr(source.raw, target.raw),
-            "psnr_copied": psnr(source.image, target.image),
-        }
+        """Unseen people from unseen sides (``recon.scores``), and the source view copied: the figures to beat."""
+        rendering = self.renderer(self.i2p(batch.source.head, batch.source.camera), batch.targets[0].camera)
+        return view_scores(rendering, batch.source, batch.targets[0], self.lpips)
 
     def portraits(self, batch: ViewBatch) -> dict[str, Float[Tensor, "b _ _ _"]]:
         """Source, raw rendering, depth, result, target."""

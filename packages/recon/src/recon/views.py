@@ -20,15 +20,18 @@ class HeadView:
         head: in [-1, 1].
         head_mask: soft mask in [0, 1].
         camera: who looks.
+        depth: along the optical axis in 3DMM units at a quarter of the size, 0 where no head is; None where unknown or not asked for.
     """
 
     head: Float[Tensor, "b 3 s s"]
     head_mask: Float[Tensor, "b 1 s s"]
     camera: Camera
+    depth: Float[Tensor, "b 1 d d"] | None = None
 
     def to(self, device: torch.device | str) -> "HeadView":
         """The same views on another device."""
-        return HeadView(self.head.to(device), self.head_mask.to(device), self.camera.to(device))
+        depth = None if self.depth is None else self.depth.to(device)
+        return HeadView(self.head.to(device), self.head_mask.to(device), self.camera.to(device), depth)
 
     def mirrored(self) -> "HeadView":
         """The views of the mirrored heads: picture and camera flipped left to right."""
@@ -36,13 +39,15 @@ class HeadView:
         intrinsics = self.camera.label[:, 16:].clone()
         intrinsics[:, 2] = 1 - intrinsics[:, 2]
         label = torch.cat([(flip @ self.camera.cam2world @ flip).flatten(1), intrinsics], 1)
-        return HeadView(self.head.flip(3), self.head_mask.flip(3), Camera(label))
+        return HeadView(self.head.flip(3), self.head_mask.flip(3), Camera(label), None if self.depth is None else self.depth.flip(3))
 
     @classmethod
     def cat(cls, parts: "Sequence[HeadView]") -> "HeadView":
         """Concatenate along the batch."""
         camera = Camera(torch.cat([part.camera.label for part in parts]))
-        return cls(torch.cat([part.head for part in parts]), torch.cat([part.head_mask for part in parts]), camera)
+        depths = [part.depth for part in parts if part.depth is not None]
+        depth = torch.cat(depths) if len(depths) == len(parts) else None
+        return cls(torch.cat([part.head for part in parts]), torch.cat([part.head_mask for part in parts]), camera, depth)
 
 
 @dataclass(frozen=True)
@@ -71,11 +76,20 @@ class MultiViewTeacher(Dataset[ViewBatch]):
     """Made people as teachers: a source view and ``views`` other views of the same expression, drawn reproducibly; batches of one.
 
     The teacher that is a network is ``recon.teacher.EG3DTeacher``. Only heads and masks are drawn or decoded: they are all that stage 1
-    needs.
+    learns from.
     """
 
     def __init__(
-        self, clips: Clips, split: Split, size: int, views: int, draws_per_clip: int, seed: int, photo_share: float, mirror: bool
+        self,
+        clips: Clips,
+        split: Split,
+        size: int,
+        views: int,
+        draws_per_clip: int,
+        seed: int,
+        photo_share: float,
+        mirror: bool,
+        depth: bool = False,
     ) -> None:
         """Options.
 
@@ -88,7 +102,9 @@ class MultiViewTeacher(Dataset[ViewBatch]):
             seed: the same seed and index give the same sample.
             photo_share: how often the source is the photograph itself (frame 0).
             mirror: flip every other sample left to right.
+            depth: give depths too, where the clips have them.
         """
+        self.depth = depth
         self.clips, self.size, self.views, self.seed = clips, size, views, seed
         self.people, self.draws_per_clip = clips.indices(split), draws_per_clip
         self.photo_share, self.mirror = photo_share, mirror
@@ -105,10 +121,14 @@ class MultiViewTeacher(Dataset[ViewBatch]):
         others = np.flatnonzero((group == group[source]) & (np.arange(len(group)) != source))
         others = others if len(others) else np.array([source])
         chosen = rng.choice(others, self.views, replace=len(others) < self.views)
-        views = [HeadView(*self.clips.head(clip, frame, self.size)) for frame in (source, *map(int, chosen))]
+        views = [self._view(clip, frame) for frame in (source, *map(int, chosen))]
         if self.mirror and rng.random() < 0.5:
             views = [view.mirrored() for view in views]
         return ViewBatch(views[0], views[1:], torch.tensor([clip]))
+
+    def _view(self, clip: int, frame: int) -> HeadView:
+        depth = self.clips.frame(clip, frame, self.size).depth if self.depth else None
+        return HeadView(*self.clips.head(clip, frame, self.size), depth)
 
 
 def _seen_twice(group: Int[np.ndarray, " n"]) -> Int[np.ndarray, " m"]:
