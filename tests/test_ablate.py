@@ -1,9 +1,11 @@
 """The runner of ablations: what rows share, commands, taking up again, tables, sweeps; and two rows at debug scale, for real."""
 
+import contextlib
 import csv
 import importlib
 import json
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import yaml
@@ -14,6 +16,7 @@ from portrait.evaluate.results import Cell
 from experiments import ablate, launch
 from experiments.ablation.plan import read_plan
 from experiments.ablation.scoring import RowResult, last_scores
+from experiments.ablation.sweep import log_row
 from experiments.ablation.table import write_tables
 from experiments.ablation.training import TRAINED, Workplace, command, row_weights, train
 
@@ -200,6 +203,20 @@ def test_tables_stand_beside_the_paper(tmp_path):
     latex = (tmp_path / "table.tex").read_text()
     assert all(line.count("&") == 7 for line in latex.splitlines() if line.endswith(r"\\"))
     assert r"Full (VD) & 0.758 & 42.37" in latex
+
+
+def test_figures_of_a_row_reach_wandb(monkeypatch):
+    class Run(contextlib.nullcontext):
+        summary: ClassVar[dict] = {}
+
+        def __enter__(self):
+            return self
+
+    begun = []
+    monkeypatch.setattr("wandb.init", lambda **options: begun.append(options) or Run())
+    log_row("Table 4", RowResult("no_lap", {"cross-identity": {"aed": Cell(0.25, 0.2, 0.3, 8)}}, {}, {"animate": {"psnr": 21.5}}))
+    assert Run.summary == {"cross/aed": 0.25, "animate/psnr": 21.5}
+    assert begun[0]["config"] == {"row": "no_lap"}
 
 
 def test_last_scores_are_read_from_all_logs(tmp_path):
