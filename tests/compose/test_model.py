@@ -1,6 +1,6 @@
 """HTB-SR: what it does before training, what depends on what, weights on disk."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -222,6 +222,26 @@ def test_folding_is_exact_and_training_takes_it_back(name: str):
     torch.testing.assert_close(again, plain, atol=1e-5, rtol=1e-4)
     assert model.mixer is None
     assert model.torso.plain is None
+
+
+@pytest.mark.parametrize("skip", [False, True], ids=["drawn head", "head skip"])
+def test_features_in_bfloat16_keep_the_picture_and_float32_layers(skip: bool):
+    config = replace(DEBUG, head_skip=skip)
+    model, drive, layers = network(config), frame(config), source()
+    for parameter in model.mix.parameters():
+        nn.init.normal_(parameter, std=0.1)
+    if skip:
+        layers |= {"head_image": source()["background"].flip(3), "head_mask": torch.rand(1, 1, 64, 64).round()}
+        drive["view"] = LookBack(torch.rand(1, 16, 16, 2) * 2 - 1, torch.rand(1, 1, 32, 32), torch.rand(1, 1, 32, 32).round())
+    with torch.no_grad():
+        expected = model.fold()(**drive, source=model.prepare(**layers))
+        found = model.fold(torch.bfloat16)(**drive, source=model.prepare(**layers))
+        again = model(**drive, source=model.prepare(**layers))
+    assert all(getattr(found, each.name).dtype == torch.float32 for each in fields(found))
+    assert torch.equal(found.deformation, expected.deformation)  # motion is not rounded
+    assert torch.equal(found.image, again.image)
+    error = (found.image.clamp(-1, 1) - expected.image.clamp(-1, 1)) / 2
+    assert 0 < error.square().mean() < 10**-4.5  # at least 45 dB, and something was rounded
 
 
 @pytest.mark.parametrize("preset", ["debug", "tiny", "paper"])

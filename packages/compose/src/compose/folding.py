@@ -15,7 +15,7 @@ SHALLOW = 4
 
 
 @torch.no_grad()
-def folded(network: nn.Module, depth: int | None = None) -> nn.Module:
+def folded(network: nn.Module, depth: int | None = None, dtype: torch.dtype | None = None) -> nn.Module:
     """A copy that gives the same results up to rounding, in eval mode and without gradients.
 
     Parametrised weights (spectral norm) are worked out, batch norms that follow a convolution are merged into it, activations
@@ -24,6 +24,7 @@ def folded(network: nn.Module, depth: int | None = None) -> nn.Module:
     Args:
         network: what to copy; it stays as it is.
         depth: of the volumes that its 3-D convolutions see; shallow ones are then computed by planar convolutions.
+        dtype: of the copy; whoever runs it converts what goes in and what comes out.
     """
     copy = deepcopy(network).eval().requires_grad_(False)
     for part in list(copy.modules()):
@@ -37,7 +38,7 @@ def folded(network: nn.Module, depth: int | None = None) -> nn.Module:
     for tensor in [*copy.parameters(), *copy.buffers()]:
         if tensor.ndim == 4:
             tensor.data = tensor.data.contiguous(memory_format=torch.channels_last)
-    return copy
+    return copy.to(dtype)
 
 
 def _plain(conv: nn.Conv2d) -> nn.Conv2d:

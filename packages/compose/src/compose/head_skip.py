@@ -56,10 +56,10 @@ class HeadSkip(nn.Module):
         return torch.cat([resize(x, 2 * weights.shape[-1]) for x in (moved, view.seen, view.skin, weights)], 1)
 
     def features(self, evidence: Float[Tensor, "b 7 h w"]) -> Float[Tensor, "b c h w"]:
-        """What to add to the head's features."""
-        return self.read(evidence)
+        """What to add to the head's features; in the type of the weights."""
+        return self.read(evidence.to(self.read[0].weight.dtype))
 
     def trust(self, features: Float[Tensor, "b c h w"], evidence: Float[Tensor, "b 7 h w"]) -> Float[Tensor, "b 1 hh ww"]:
         """Share of the photograph in the head, in [0, 1], at twice the size; ``seen`` is the odds to start from."""
-        odds = torch.logit(evidence[:, 4:5], eps=DOUBT) + self.judge(features)
+        odds = torch.logit(evidence[:, 4:5], eps=DOUBT) + self.judge(features).to(evidence.dtype)
         return F.interpolate(odds.sigmoid(), scale_factor=2, mode="bilinear", align_corners=False)

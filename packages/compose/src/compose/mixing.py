@@ -33,23 +33,24 @@ class Mixer:
 
     @classmethod
     @torch.no_grad()
-    def of(cls, mix: nn.Sequential, torso_features: nn.Conv2d) -> "Mixer":
-        """From the fusion's convolutions and the 1x1 convolution that widens the torso's features."""
+    def of(cls, mix: nn.Sequential, torso_features: nn.Conv2d, dtype: torch.dtype | None = None) -> "Mixer":
+        """From the fusion's convolutions and the 1x1 convolution that widens the torso's features; ``dtype`` of the features inside."""
         first = mix[0]
         front, behind = first.weight.detach().chunk(2, 1)
         wide, offset = torso_features.weight.detach()[:, :, 0, 0], torso_features.bias.detach()
         narrow = front[:, :, 0, 0]
         torso = (narrow @ wide)[:, :, None, None], narrow @ offset + first.bias.detach()
         bias = first.bias.detach().clone()
-        return cls((front.clone(), bias), torso, (behind.clone(), bias), nn.Sequential(*list(folded(mix))[2:]), mix[1].negative_slope)
+        head, torso, background = ((w.to(dtype), b.to(dtype)) for w, b in ((front.clone(), bias), torso, (behind.clone(), bias)))
+        return cls(head, torso, background, nn.Sequential(*list(folded(mix, dtype=dtype))[2:]), mix[1].negative_slope)
 
     def scenery(self, background: Float[Tensor, "b c f f"]) -> Float[Tensor, "b n f f"]:
         """The background's part; once per source."""
-        return F.conv2d(background, *self.background).contiguous(memory_format=torch.channels_last)
+        return F.conv2d(background.to(self.background[0]), *self.background).contiguous(memory_format=torch.channels_last)
 
     def moving(self, hidden: Float[Tensor, "b k s s"], size: int) -> Float[Tensor, "b n f f"]:
         """The torso's part at the fusion size."""
-        return resize(F.conv2d(hidden, *self.torso), size)
+        return resize(F.conv2d(hidden.to(self.torso[0]), *self.torso), size)
 
     def __call__(
         self,
@@ -60,5 +61,6 @@ class Mixer:
         person: Float[Tensor, "b 1 h w"],
     ) -> Float[Tensor, "b c h w"]:
         """The fused features; ``torso`` and ``scenery`` as the methods of those parts made them."""
+        head, head_mask, person = (x.to(torso) for x in (head, head_mask, person))
         layers = blend(blend(F.conv2d(head, *self.head), torso, head_mask), scenery, person)
         return self.rest(F.leaky_relu_(layers, self.slope))

@@ -149,16 +149,27 @@ class HTBSR(nn.Module, Pretrained):
         self.superres.load_state_dict(fitting, strict=False)
         return sorted(set(own) - set(fitting))
 
-    def fold(self) -> "HTBSR":
-        """Multiply out what does not depend on the input, for inference (equal up to rounding); ``train()`` takes it back."""
-        self.superres.fold()
-        self.torso.fold()
+    def fold(self, dtype: torch.dtype | None = None) -> "HTBSR":
+        """Multiply out what does not depend on the input, for inference (equal up to rounding); ``train()`` takes it back.
+
+        Args:
+            dtype: of the convolutions' features, for networks with ``final_composite``: motion, masks, colours and the layers that are
+                laid over each other stay float32. None is the type of the weights.
+
+        Raises:
+            ValueError: another type than float32 for the published fusion, which mixes features and colours throughout.
+        """
+        layered = self.config.final_composite and self.config.fuse == "v1"
+        if dtype not in (None, torch.float32) and not layered:
+            raise ValueError(f"features in {dtype} need final_composite=True and fuse='v1'")
+        self.superres.fold(dtype)
+        self.torso.fold(dtype)
         if self.config.fuse == "v2":
             self.head_torso_block.fold()
         elif self.config.final_composite:
-            self.mixer = Mixer.of(self.mix, self.torso_features)
+            self.mixer = Mixer.of(self.mix, self.torso_features, dtype)
         if self.head_skip is not None:
-            self.plain_skip = (folded(self.head_skip),)
+            self.plain_skip = (folded(self.head_skip, dtype=dtype),)
         return self
 
     def train(self, mode: bool = True) -> "HTBSR":

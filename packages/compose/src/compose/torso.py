@@ -113,9 +113,12 @@ class TorsoBranch(nn.Module):
             nn.init.normal_(last.weight, std=1e-4)
             nn.init.zeros_(last.bias)
 
-    def fold(self) -> "TorsoBranch":
-        """Run plain copies of the networks from now on, for inference (equal up to rounding); ``train()`` takes it back."""
-        self.plain = (folded(self.motion, self.config.volume_depth), folded(self.decoder), folded(self.mask))
+    def fold(self, dtype: torch.dtype | None = None) -> "TorsoBranch":
+        """Run plain copies of the networks from now on, for inference (equal up to rounding); ``train()`` takes it back.
+
+        With ``dtype`` the decoder and the mask are computed in that type. The motion is not: its rounding would shake the picture.
+        """
+        self.plain = (folded(self.motion, self.config.volume_depth), folded(self.decoder, dtype=dtype), folded(self.mask, dtype=dtype))
         return self
 
     def train(self, mode: bool = True) -> "TorsoBranch":
@@ -162,8 +165,10 @@ class TorsoBranch(nn.Module):
         factor = self.config.motion_gradient
         deformation = scale_gradient(motion.deformation, factor)
         warped = F.grid_sample(features.volume, deformation, padding_mode="border", align_corners=True)
-        hidden, rgb = decode(warped)
-        logits = cover(hidden, scale_gradient(motion.torso_occlusion, factor))
+        kind = decode.mix.weight.dtype
+        hidden, rgb = decode(warped.to(kind))
+        logits = cover(hidden, scale_gradient(motion.torso_occlusion, factor).to(kind))
+        rgb, logits = rgb.to(warped), logits.to(warped)
         occlusion = scale_gradient(motion.occlusion, factor)
         if not self.config.warp_skip:
             return Torso(hidden, rgb, logits.sigmoid(), occlusion, deformation)

@@ -5,3 +5,4 @@ BLINK_MODES = ("natural", "model", "none", "period")
 BROWS = ("prosody",)
 TIME_FILES = (".txt", ".csv")
 """What a file with the times of blinks ends with; other files are videos."""
+PRECISIONS = ("auto", "float32", "bfloat16")

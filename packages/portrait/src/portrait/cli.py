@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 from core.errors import PortraitError
 
-from portrait.channels import BLINK_MODES, BROWS, POSES, TIME_FILES
+from portrait.channels import BLINK_MODES, BROWS, POSES, PRECISIONS, TIME_FILES
 from portrait.evaluate.command import add_evaluate, run_evaluate
 
 EXIT_FAILED, EXIT_BUG, EXIT_INTERRUPTED = 2, 1, 130
@@ -163,6 +163,12 @@ def _add_animate(commands: Any) -> None:
     )
     p.add_argument("--face", type=_natural, metavar="N", help="which face of the photograph, counted from 0, the largest (default: 0)")
     p.add_argument("--seed", type=_natural, default=0, metavar="N", help="of blinks, idle motion and speech variation (default: 0)")
+    p.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        default="auto",
+        help="of the last network's convolutions; auto takes bfloat16 where the processor has it, else float32 (default: auto)",
+    )
     p.add_argument("-o", "--output", required=True, metavar="OUT.mp4", help="video to write; replaced if it exists")
     p.add_argument("--sheet", metavar="OUT.png", help="also write a contact sheet: source, PNCC, raw render, depth, result")
     p.add_argument("--no-badge", action="store_true", help="leave out the visible 'AI generated' label")
@@ -217,7 +223,7 @@ def _animate(options: argparse.Namespace) -> int:
     from portrait.pipeline import Portrait
     from portrait.timing import peak_memory_mib
 
-    portrait = Portrait.from_pretrained(options.weights, options.device, face_model=options.face_model)
+    portrait = Portrait.from_pretrained(options.weights, options.device, face_model=options.face_model, precision=options.precision)
     plan = portrait.plan(
         options.source, options.audio, options.video, options.pose, options.background, options.blink, options.mouth_amplitude,
         options.expression, options.seed, options.face, _progress, options.brows, options.nods,

@@ -19,6 +19,7 @@ from portrait.driving import drive_from_audio, drive_from_video, video_reader
 from portrait.gestures import apply_brows, apply_nods, hear_accents
 from portrait.networks import choose_device, weights_folder
 from portrait.plan import Plan, plan_blinks, plan_brows, plan_pose
+from portrait.precision import choose_precision
 from portrait.rendering import Frame, Renderer
 from portrait.source import Source, prepare_source
 from portrait.stream import Progress, silently
@@ -37,20 +38,22 @@ class Portrait:
         face: the 3DMM that the networks were trained with.
         device: where the networks run.
         batch: frames computed together; None is 1 on a CPU, whose caches are small, and 8 on a GPU.
+        precision: ``auto``, ``float32`` or ``bfloat16``: type of the convolutions of the compositor (``portrait.precision``).
 
     Attributes:
+        precision: the type that was chosen.
         timer: wall time per stage since construction.
         size: side of the frames in pixels.
         avatar: stages 1 and 2, in eval mode.
         compositor: stage 3, folded.
 
     Raises:
-        PortraitError: ``E_FACE_MODEL`` when the weights belong to another 3DMM.
+        PortraitError: ``E_FACE_MODEL`` when the weights belong to another 3DMM; ``E_PRECISION``.
     """
 
     def __init__(
         self, avatar: HeadAvatar, compositor: HTBSR, audio2motion: Audio2Motion, face: FaceModel,
-        device: torch.device | str = "cpu", batch: int | None = None,
+        device: torch.device | str = "cpu", batch: int | None = None, precision: str = "auto",
     ) -> None:  # fmt: skip
         for name, config in (("adapter", avatar.adapter.config), ("audio2motion", audio2motion.config)):
             face.require(config.face_model, f"the weights of {name}")
@@ -59,7 +62,8 @@ class Portrait:
         self.timer = StageTimer()
         self.audio2motion = audio2motion.to(self.device).eval().requires_grad_(False)
         avatar, compositor = (net.to(self.device).eval().requires_grad_(False) for net in (avatar, compositor))
-        compositor.fold()
+        self.precision = choose_precision(precision, self.device, compositor.config)
+        compositor.fold(self.precision)
         self.size = compositor.config.image_size
         batch = batch or (1 if self.device.type == "cpu" else 8)
         self.avatar, self.compositor = avatar, compositor
@@ -67,8 +71,9 @@ class Portrait:
 
     @classmethod
     def from_pretrained(
-        cls, source: str | Path = "tiny", device: str = "auto", batch: int | None = None, face_model: str | Path = "embedded"
-    ) -> "Portrait":
+        cls, source: str | Path = "tiny", device: str = "auto", batch: int | None = None, face_model: str | Path = "embedded",
+        precision: str = "auto",
+    ) -> "Portrait":  # fmt: skip
         """Load the five networks.
 
         Args:
@@ -76,15 +81,16 @@ class Portrait:
             device: ``auto`` (a GPU if there is one), ``cpu`` or ``cuda``.
             batch: frames computed together; None is 1 on a CPU, whose caches are small, and 8 on a GPU.
             face_model: ``embedded``, or a folder with the files of BFM 2009 for weights that were trained with them.
+            precision: ``auto`` (bfloat16 convolutions where the processor has them), ``float32`` or ``bfloat16``.
 
         Raises:
-            PortraitError: ``E_WEIGHTS``, ``E_DEVICE`` or ``E_FACE_MODEL``.
+            PortraitError: ``E_WEIGHTS``, ``E_DEVICE``, ``E_FACE_MODEL`` or ``E_PRECISION``.
         """
         target, folder = choose_device(device), weights_folder(source)
         avatar = HeadAvatar.from_folder(folder)
         compositor, talker = HTBSR.from_pretrained(folder / "htbsr"), Audio2Motion.from_pretrained(folder / "audio2motion")
         face = FaceModel.load(face_model, compositor.config.lm68_one_based)
-        return cls(avatar, compositor, talker, face, target, batch)
+        return cls(avatar, compositor, talker, face, target, batch, precision)
 
     @cached_property
     def _encoder(self) -> AudioEncoder:

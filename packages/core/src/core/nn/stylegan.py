@@ -167,7 +167,7 @@ class ModulatedConv2d(nn.Module):
     def forward(self, x: Float[Tensor, "b i h w"], w: Float[Tensor, "s z"] | None) -> Float[Tensor, "b o hh ww"]:
         """Convolve with the style of ``w``: one per sample, or a single row for the whole batch; None is all ones, folded or not."""
         if self.folded is not None and w is None:
-            x = self.convolve(x, self.folded, self.bias * self.gain)
+            x = self.convolve(x.to(self.folded.dtype), self.folded, (self.bias * self.gain).to(self.folded.dtype))
         elif w is None or w.shape[0] == 1:
             w = torch.ones(1, self.affine.weight.shape[1]).to(x) if w is None else w
             x = self.convolve(x, self.constant_weight(w), self.bias * self.gain)
@@ -236,15 +236,18 @@ class SynthesisBlock(nn.Module):
         x = self.conv1(x, styles.pop(0))
         rgb = self.to_rgb(x, styles.pop(0))
         if image is not None:
-            rgb = rgb + (upsample2d(image) if self.up else image)
+            rgb = rgb.to(image.dtype) + (upsample2d(image) if self.up else image)
         return x, rgb
 
-    def fold(self) -> "SynthesisBlock":
-        """Fix ``w = ones`` for inference: store each layer's scaled weight (exact). ``train()`` takes it back."""
+    def fold(self, dtype: torch.dtype | None = None) -> "SynthesisBlock":
+        """Fix ``w = ones`` for inference: store each layer's scaled weight (exact). ``train()`` takes it back.
+
+        With ``dtype`` the features are computed in that type; what is added to the skip image is rounded to it, the skip image is not.
+        """
         with torch.no_grad():
             for layer in self.children():
                 ones = torch.ones(1, layer.affine.weight.shape[1]).to(layer.weight)
-                weight = layer.constant_weight(ones)
+                weight = layer.constant_weight(ones).to(dtype)
                 # in the order in which convolutions of channels-last features want it: up to twice as fast
                 if layer.up:
                     layer.folded = weight.transpose(0, 1).contiguous().transpose(0, 1)

@@ -1,5 +1,6 @@
 """The super-resolution head of EG3D (spec 3.4): feature image to an image four times as large."""
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -48,8 +49,8 @@ class SuperResolution(nn.Module):
         feature, rgb = self.block0(feature, rgb, styles)
         return self.block1(feature, rgb, styles)[1]
 
-    def fold(self) -> "SuperResolution":
-        """Replace modulated by plain convolutions for inference (exact); ``train()`` takes it back."""
-        self.block0.fold()
-        self.block1.fold()
+    def fold(self, dtype: torch.dtype | None = None) -> "SuperResolution":
+        """Replace modulated by plain convolutions for inference (exact; features in ``dtype`` if given); ``train()`` takes it back."""
+        self.block0.fold(dtype)
+        self.block1.fold(dtype)
         return self
