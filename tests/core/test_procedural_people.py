@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from core.people.atlas import LAYER_WEAR, cylinder_uv, flat_uvw, surface
 from core.people.bake import Lamp
+from core.people.dimorphism import embedded
 from core.people.geometry import LAYER_BACK, LAYER_FRONT
 from core.people.hair_styles import STYLES
 from core.people.lifted import face_and_loops
@@ -85,11 +86,12 @@ def test_light_equals_the_written_out_formula():
     assert np.allclose(lamp.arriving(normals, wrap), sky + 0.6 * np.array([1.1, 1, 0.9]) * direct, atol=1e-5)
 
 
+@pytest.mark.parametrize("cut", ["shaved", "short", "bob"])
 @pytest.mark.parametrize(("pitch", "yaw"), [(0, -75), (0, 75), (30, 20), (-30, -20)])
-def test_no_holes_from_any_side(pitch: float, yaw: float):
+def test_no_holes_from_any_side(pitch: float, yaw: float, cut: str):
     from scipy.ndimage import binary_fill_holes
 
-    frame = view(person(glasses="none", hat="none", hair=STYLES["shaved"]), pitch, yaw)
+    frame = view(person(glasses="none", hat="none", hair=STYLES[cut]), pitch, yaw)
     shown = frame.head_alpha > 0.5
     assert (binary_fill_holes(shown) & ~shown).sum() < 8
     assert shown.mean() > 0.12
@@ -116,6 +118,27 @@ def test_hats_are_other_things(kind: str):
     frame = view(who, 0, 30)
     assert (frame.labels == 5).mean() > 0.02
     assert LAYER_WEAR in who.solid.layer
+
+
+@pytest.mark.parametrize("kind", ["beanie", "cap"])
+def test_no_hair_comes_through_a_hat(kind: str):
+    labels = view(person(hat=kind, hair=STYLES["afro"], glasses="none"), 0, 0).labels
+    covered = np.maximum.accumulate((labels == 5)[::-1], 0)[::-1]  # above the lowest row of the hat in each column
+    assert (labels == 5).mean() > 0.04
+    assert (covered & (labels == 1)).sum() < 0.02 * (labels == 5).sum()
+
+
+def test_women_have_narrower_jaws_and_fuller_lips_than_their_brothers():
+    jaw, lips = [], []
+    for seed in range(3):
+        for woman in (True, False):
+            face = random_fit(np.random.default_rng(seed), woman).motion.measured
+            jaw.append(np.linalg.norm(face[397] - face[172]) / np.linalg.norm(face[33] - face[263]))
+            lips.append(np.linalg.norm(face[0] - face[13]) + np.linalg.norm(face[14] - face[17]))
+    jaw, lips = (np.array(measure).reshape(3, 2) for measure in (jaw, lips))
+    assert (jaw[:, 0] < jaw[:, 1]).all()
+    assert (lips[:, 0] > lips[:, 1]).all()
+    assert np.isclose(np.linalg.norm(embedded()), 1)
 
 
 def test_bald_heads_show_no_hair_and_hanging_hair_reaches_lower():

@@ -4,12 +4,16 @@ The face lies on a cylinder about the upright axis, wider in front. What a cylin
 as hair does, whose strands then run from the middle outwards.
 """
 
+# ruff: noqa: ANN001, ANN202
+# compiled functions take arrays whose types numba finds out
+
 from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from core.people.drawing import compiled
 from core.people.geometry import LAYER_FRONT, LAYER_SIDE, HeadMesh
 from core.raster.numba_backend import interpolate_arrays, rasterize_arrays
 
@@ -102,9 +106,25 @@ def surface(
     clip = np.concatenate([uvw[:, :2] / uvw[:, 2:] * 2 - 1, np.zeros((len(uvw), 1)), np.ones((len(uvw), 1))], 1).astype(np.float32)
     fragments = rasterize_arrays(clip, np.ascontiguousarray(triangles), side, side)
     values = interpolate_arrays(np.concatenate([points, normals], 1).astype(np.float32), fragments, triangles)
-    seen = fragments[..., 3] > 0
-    weight = cv2.GaussianBlur(seen.astype(np.float32), (0, 0), 3.0)[..., None] + 1e-5
-    around = cv2.GaussianBlur(values * seen[..., None].astype(np.float32), (0, 0), 3.0) / weight
-    values = np.where(seen[..., None], values, around)
-    points, normals = np.ascontiguousarray(values[..., :3]), values[..., 3:]
-    return Surface(points, normals / np.sqrt((normals**2).sum(-1, keepdims=True) + 1e-9), seen)
+    seen = fragments[..., 3] > 0  # values are zero elsewhere
+    small = (side // 4, side // 4)
+    weight = cv2.GaussianBlur(cv2.resize(seen.astype(np.float32), small, interpolation=cv2.INTER_AREA), (0, 0), 0.8) + 1e-5
+    shares = [cv2.resize(values[..., part], small, interpolation=cv2.INTER_AREA) for part in (slice(3), slice(3, 6))]
+    around = [cv2.GaussianBlur(share, (0, 0), 0.8) / weight[..., None] for share in shares]
+    points, normals = (cv2.resize(part, (side, side), interpolation=cv2.INTER_LINEAR) for part in around)
+    _finish(values.reshape(-1, 6), seen.ravel(), points.reshape(-1, 3), normals.reshape(-1, 3))
+    return Surface(points, normals, seen)
+
+
+@compiled
+def _finish(values, seen, points, normals):
+    """Take over what was seen, (n, 6) into (n, 3) and (n, 3); unit normals."""
+    for n in range(seen.shape[0]):
+        length = np.float32(1e-9)
+        for q in range(3):
+            if seen[n]:
+                points[n, q], normals[n, q] = values[n, q], values[n, q + 3]
+            length += normals[n, q] ** 2
+        length = np.sqrt(length)
+        for q in range(3):
+            normals[n, q] /= length

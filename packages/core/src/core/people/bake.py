@@ -75,17 +75,36 @@ def bump(surface: Surface, height: Float[np.ndarray, "s s"], strength: float) ->
     right = cv2.Sobel(surface.points, cv2.CV_32F, 1, 0, ksize=3)
     down = cv2.Sobel(surface.points, cv2.CV_32F, 0, 1, ksize=3)
     dx, dy = cv2.Sobel(height, cv2.CV_32F, 1, 0, ksize=3), cv2.Sobel(height, cv2.CV_32F, 0, 1, ksize=3)
-    length = [np.sqrt((t**2).sum(-1, keepdims=True)) + 1e-5 for t in (right, down)]
-    normals = surface.normals - (strength * dx)[..., None] * (right / length[0]) - (strength * dy)[..., None] * (down / length[1])
-    return normals / np.maximum(np.sqrt((normals**2).sum(-1, keepdims=True)), 1e-6)
+    out = np.empty(surface.normals.shape, np.float32)
+    rows = (a.reshape(-1, 3) for a in (surface.normals, right, down))
+    _tilt(*rows, dx.ravel(), dy.ravel(), np.float32(strength), out.reshape(-1, 3))
+    return out
+
+
+@compiled
+def _tilt(normals, right, down, dx, dy, strength, out):
+    """Normals (n, 3) leant against slopes (n,) along two directions (n, 3), unit again."""
+    for n in range(normals.shape[0]):
+        a = strength * dx[n] / (np.sqrt(right[n, 0] ** 2 + right[n, 1] ** 2 + right[n, 2] ** 2) + np.float32(1e-5))
+        b = strength * dy[n] / (np.sqrt(down[n, 0] ** 2 + down[n, 1] ** 2 + down[n, 2] ** 2) + np.float32(1e-5))
+        length = np.float32(0)
+        for q in range(3):
+            out[n, q] = normals[n, q] - a * right[n, q] - b * down[n, q]
+            length += out[n, q] ** 2
+        length = max(np.sqrt(length), np.float32(1e-6))
+        for q in range(3):
+            out[n, q] /= length
 
 
 def cavities(surface: Surface, sigma: float) -> Float[np.ndarray, "s s"]:
     """How much lower than its surroundings a surface lies, 3DMM units; negative on ridges."""
-    mask = surface.seen.astype(np.float32)
-    weight = cv2.GaussianBlur(mask, (0, 0), sigma) + 1e-4
-    around = cv2.GaussianBlur(surface.points * mask[..., None], (0, 0), sigma) / weight[..., None]
-    return ((around - surface.points) * surface.normals).sum(-1) * (weight > 0.3)
+    size, less = surface.seen.shape[::-1], max(int(sigma // 2), 1)
+    small = (size[0] // less, size[1] // less)
+    mask = cv2.resize(surface.seen.astype(np.float32), small, interpolation=cv2.INTER_AREA)
+    points, normals = (cv2.resize(part, small, interpolation=cv2.INTER_AREA) for part in (surface.points, surface.normals))
+    weight = cv2.GaussianBlur(mask, (0, 0), sigma / less) + 1e-4
+    around = cv2.GaussianBlur(points * mask[..., None], (0, 0), sigma / less) / weight[..., None]
+    return cv2.resize(((around - points) * normals).sum(-1) * (weight > 0.3), size, interpolation=cv2.INTER_LINEAR)
 
 
 def to_bytes(image: Float[np.ndarray, "*s 3"]) -> UInt8[np.ndarray, "*s 3"]:

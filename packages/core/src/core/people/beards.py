@@ -34,7 +34,8 @@ def stubble(
     dots = np.clip(cv2.GaussianBlur(rng.standard_normal(area.shape, np.float32), (0, 0), 0.7) * 1.3, 0, 1)
     strength = {"none": 0.16, "stubble": 0.62, "moustache": 0.75, "goatee": 0.75, "full": 0.85}[look.beard]
     share = area * strength * (0.5 + 0.9 * dots)
-    return rgb * (1 - share[..., None]) + share[..., None] * (0.35 * rgb + 0.5 * look.hair_colour * [0.95, 1.0, 1.08])
+    root = (0.5 * look.hair_colour * [0.95, 1.0, 1.08]).astype(np.float32)
+    return rgb * (1 - 0.65 * share[..., None]) + share[..., None] * root
 
 
 def beard_layer(head: Head, front: HeadMesh, area: Float[np.ndarray, "s s"], look: Look) -> HeadMesh:
@@ -55,12 +56,18 @@ def beard_texture(
 ) -> UInt8[np.ndarray, "s s 4"]:
     """Hair of a beard with its opacity; lashes in the uppermost rows."""
     side = len(area)
-    fine = cv2.GaussianBlur(rng.standard_normal((side, side), np.float32), (0, 0), sigmaX=0.9, sigmaY=4.0)
-    lock = cv2.GaussianBlur(rng.standard_normal((side, side), np.float32), (0, 0), sigmaX=3.0, sigmaY=7.0)
-    fine, lock = fine / fine.std(), lock / lock.std()
-    tone = np.clip(0.9 + 0.22 * fine + 0.14 * lock, 0.3, 1.6)[..., None]
-    rgb = look.hair_colour * 0.92 * tone * lamp.arriving(normals, PLAIN_WRAP) * lamp.exposure
-    alpha = np.clip(area * (0.75 + 0.35 * fine + 0.25 * lock) * 1.25 - 0.08, 0, 0.97) if look.beard not in ("none", "stubble") else area * 0
+    rgb, alpha = np.zeros((side, side, 3), np.float32), np.zeros((side, side), np.float32)
+    if look.beard not in ("none", "stubble"):
+        low = int(np.flatnonzero(area.any(1))[0])  # none grows above
+        fine, lock = (
+            cv2.GaussianBlur(rng.standard_normal((side - low, side), np.float32), (0, 0), sigmaX=across, sigmaY=along)
+            for across, along in ((0.9, 4.0), (3.0, 7.0))
+        )
+        fine, lock = fine / fine.std(), lock / lock.std()
+        tone = np.clip(0.9 + 0.22 * fine + 0.14 * lock, 0.3, 1.6)[..., None]
+        colour = (look.hair_colour * 0.92 * lamp.exposure).astype(np.float32)
+        rgb[low:] = colour * tone * lamp.arriving(normals[low:], PLAIN_WRAP)
+        alpha[low:] = np.clip(area[low:] * (0.75 + 0.35 * fine + 0.25 * lock) * 1.25 - 0.08, 0, 0.97)
     rows = int(_LASHES * side)
     along, up = np.arange(side) / side, (np.arange(rows)[:, None] + 0.5) / rows
     hairs = np.clip(1.4 - np.abs((along * 34 + 0.6 * up) % 1 - 0.5) * 7 * (0.4 + up), 0, 1) * (1 - up) ** 0.6

@@ -36,7 +36,7 @@ def ear(head: Head, sign: int, size: float, stand: float) -> tuple[HeadMesh, Flo
     bowl = -0.075 * np.exp(-(((y + 0.03) / 0.13) ** 2) - (((z - 0.05) / 0.075) ** 2))
     tragus = 0.05 * np.exp(-(((y + 0.02) / 0.07) ** 2) - (((z - 0.125) / 0.035) ** 2))
     lobe = 0.012 * np.exp(-(((up + 0.95) / 0.35) ** 2)) * r
-    lift = stand * (0.03 + 0.5 * np.clip(-z + 0.06, 0, 1) * (1 - 0.25 * np.clip(-up, 0, 1)))
+    lift = stand * (0.03 + 0.34 * np.clip(-z + 0.06, 0, 1) * (1 - 0.25 * np.clip(-up, 0, 1)))
     x = lift + roll + fold + bowl + tragus + lobe
     x = np.where(r > 0.985, x - 0.05, x)  # the back of the rim
     points = np.stack([x, y, z + 0.12 * y], -1).reshape(-1, 3)  # leans back

@@ -12,6 +12,12 @@ from core.people.lathe import ROWS, Paths, azimuths, grid_mesh
 from core.people.skull import Head
 
 _MEAN_EYES, _MEAN_TOP = 0.278, 0.805
+_NAPE = np.radians(146)
+"""Azimuth up to which the hem is seen: farther back the neck is before it."""
+_INSET = 0.22
+"""Width of the hem of hair that ends at the hairline."""
+_PRESSED = 0.03
+"""Thickness of hair under a hat."""
 _CURTAIN = np.radians(105)
 """Azimuth up to which hanging hair is also seen from inside: farther back it would hide the neck, which every head hides."""
 
@@ -40,14 +46,16 @@ def hairline(face: Float[np.ndarray, "468 3"], y: Float[np.ndarray, " n"]) -> Fl
     return np.where(y > _MEAN_EYES, above, y + eyes - _MEAN_EYES)
 
 
-def grow(head: Head, face: Float[np.ndarray, "468 3"], style: HairStyle, flat: bool, rng: np.random.Generator) -> Hair | None:
+def grow(
+    head: Head, face: Float[np.ndarray, "468 3"], style: HairStyle, brim: Float[np.ndarray, " n"] | None, rng: np.random.Generator
+) -> Hair | None:
     """Hair for a head.
 
     Args:
         head: that it grows on.
         face: its face-model vertices.
         style: the cut.
-        flat: pressed down by a hat.
+        brim: canonical y of the lower edge of a hat per azimuth; above it hair is pressed flat, and loose hair does not exist.
         rng: of its irregularities.
     """
     if style.bald:
@@ -56,7 +64,8 @@ def grow(head: Head, face: Float[np.ndarray, "468 3"], style: HairStyle, flat: b
     ragged = np.convolve(rng.normal(size=len(angle) + 8), np.hanning(9) / 4, "valid")[: len(angle)]
     end = hairline(face, style.end(angle)) + ragged * (0.012 + 0.02 * (style.hang is not None))
     bumps = rng.normal(size=(6, 4)) * [3, 4, 3, 1]
-    top, sides = (min(style.top, 0.035), min(style.sides, 0.05)) if flat else (style.top, style.sides)
+    most, hanging = 9.0 if brim is None else 0.07, style.hang is not None
+    top, sides = min(style.top, most), min(style.sides, most)
 
     def thickness(a: np.ndarray, above: np.ndarray) -> np.ndarray:
         high = np.clip((above + end[:, None] - 0.35) / 0.75, 0, 1)
@@ -70,19 +79,22 @@ def grow(head: Head, face: Float[np.ndarray, "468 3"], style: HairStyle, flat: b
         rough = sum(np.sin(k * np.round(f) + g * above * 4 + p) * w for k, (f, g, p, w) in zip([a] * 6, bumps, strict=True))
         body = body * (1 + rough * (0.018 + 0.05 * style.curl))
         root = np.clip((above + 0.02) / (0.1 + 0.45 * top), 0, 1)
-        hanging = style.hang is not None
         body = body * (root * (2 - root) if not hanging else 0.25 + 0.75 * np.clip((above + 0.02) / 0.14, 0, 1))
+        if brim is not None:
+            pressed = np.clip((above + (end - brim)[:, None] + 0.12) / 0.14, 0, 1)
+            body = body * (1 - pressed) + np.minimum(body, _PRESSED) * pressed
         pole = np.clip(1.2 - np.arange(body.shape[1]) / 9, 0, 1)  # all paths start from one point
         return np.maximum(body * (1 - pole) + body.mean(0) * pole, 0.022)
 
-    hang = 0.0 if style.hang is None else 0.85
-    paths = Paths.over(head, thickness, end, hang, 0.10 * hang if style.hang is not None and style.hang < -1 else 0.0)
-    share = np.linspace(0.003, 1, ROWS)
-    solid, normals = _closed(paths, share, 0.09 if style.hang is not None else 0.22)
-    reach = np.linspace(0.25, 1.09, ROWS)
-    lift = 0.02 + 0.025 * style.curl
-    loose = paths.shell(reach, lift * np.clip((1.15 - reach) / 0.3, 0.6, 1), LAYER_BACK)[0]
-    if style.bun and not flat:
+    hang = 0.85 if hanging else 0.0
+    paths = Paths.over(head, thickness, end, hang, style.flare * hang)
+    solid, normals = _closed(paths, np.linspace(0.003, 1, ROWS), 0.09 if hanging else _INSET)
+    reach = np.linspace(0.25, 1.09 if hanging else 1.04, ROWS)
+    lift = (0.02 + 0.025 * style.curl) * np.clip((1.15 - reach) / 0.3, 0.6 if hanging else 0.4, 1)
+    loose = paths.shell(reach, lift, LAYER_BACK)[0]
+    if brim is not None:
+        solid, loose = _below(solid, paths, brim + 0.15), _below(loose, paths, brim - 0.02)
+    elif style.bun:
         bun, more = _bun(head, style.bun)
         solid, normals = HeadMesh.cat([solid, bun]), np.concatenate([normals, more])
     if style.crown:
@@ -103,7 +115,7 @@ def _closed(paths: Paths, share: np.ndarray, inset: float) -> tuple[HeadMesh, np
     uv = np.concatenate([uv[-1:], uv[::-1]])
     low = rows[:-1, :, 1] < paths.centre[1] + 0.5
     beside = low & (np.abs(paths.angle) < _CURTAIN)
-    beside[0] = True
+    beside[0] = np.abs(paths.angle) < (_CURTAIN if inset < _INSET else _NAPE)
     lining, inward = grid_mesh(rows, uv, beside, LAYER_BACK)
     return HeadMesh.cat([outer, lining]), np.concatenate([normals, inward])
 
@@ -121,6 +133,15 @@ def _bun(head: Head, radius: float) -> tuple[HeadMesh, np.ndarray]:
     if ((mesh.vertices - at) * normals).sum() < 0:
         mesh, normals = replace(mesh, triangles=mesh.triangles[:, ::-1]), -normals
     return mesh, normals
+
+
+def _below(mesh: HeadMesh, paths: Paths, brim: Float[np.ndarray, " n"]) -> HeadMesh:
+    """Without what a hat hides."""
+    corners = mesh.vertices[mesh.triangles]
+    middle = corners.mean(1) - paths.centre
+    edge = np.interp(np.arctan2(middle[:, 0], middle[:, 2]), paths.angle, brim, period=2 * np.pi)
+    keep = corners[..., 1].min(1) < edge
+    return replace(mesh, triangles=mesh.triangles[keep], layer=mesh.layer[keep])
 
 
 def _bare(mesh: HeadMesh, paths: Paths) -> HeadMesh:

@@ -7,7 +7,7 @@ from jaxtyping import Float
 
 _AROUND = np.array([0, 22, 40, 54, 66, 76, 84, 92, 112, 135, 160, 180.0])
 """Azimuths in degrees at which hairlines are given: forehead, temple, sideburn, over and behind the ear, nape."""
-_LINE = np.array([0.84, 0.85, 0.80, 0.66, 0.5, 0.3, 0.12, 0.36, 0.22, -0.2, -0.42, -0.46])
+_LINE = np.array([0.84, 0.85, 0.80, 0.66, 0.5, 0.3, 0.12, 0.36, 0.22, -0.14, -0.32, -0.36])
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class HairStyle:
         part: azimuth in degrees of the parting; None for none.
         curl: 0 straight .. 1 frizzy.
         bun: radius of a bun, 0 none.
+        flare: how much hanging hair widens per unit of height; negative falls inwards.
     """
 
     name: str
@@ -38,11 +39,12 @@ class HairStyle:
     part: float | None = None
     curl: float = 0.0
     bun: float = 0.0
+    flare: float = 0.0
 
     @property
     def bald(self) -> bool:
         """Is there no hair to build?"""
-        return self.top == 0 and self.sides == 0
+        return bool(self.top == 0 and self.sides == 0)
 
     @classmethod
     def sample(cls, rng: np.random.Generator, woman: bool, age: float) -> "HairStyle":
@@ -50,7 +52,7 @@ class HairStyle:
         names = _WOMEN if woman else _MEN
         style = STYLES[names[int(rng.integers(len(names)))]]
         grow = np.exp(rng.normal(size=2) * 0.15)
-        style = replace(style, top=style.top * grow[0], sides=style.sides * grow[1])
+        style = replace(style, top=float(style.top * grow[0]), sides=float(style.sides * grow[1]))
         style = replace(style, curl=float(np.clip(style.curl + (rng.random() < 0.3) * rng.uniform(0, 0.6), 0, 1)))
         if style.hang is not None:
             style = replace(style, hang=style.hang + rng.uniform(-0.15, 0.1), opening=style.opening + rng.uniform(-6, 6))
@@ -90,11 +92,11 @@ STYLES = {
         HairStyle("wreath", 0.05, 0.07, recede=1.0, crown=1.0),
         HairStyle("curls", 0.27, 0.17, curl=1.0),
         HairStyle("afro", 0.5, 0.42, curl=1.0),
-        HairStyle("bob", 0.13, 0.14, hang=-0.62, fringe=0.0, part=20.0),
-        HairStyle("fringed bob", 0.13, 0.14, hang=-0.55, fringe=0.9),
-        HairStyle("long", 0.12, 0.12, hang=-1.65, part=0.0),
-        HairStyle("long side part", 0.15, 0.12, hang=-1.5, part=28.0),
-        HairStyle("long waves", 0.16, 0.19, hang=-1.4, part=15.0, curl=0.5),
+        HairStyle("bob", 0.09, 0.09, hang=-0.62, part=24.0, flare=-0.16),
+        HairStyle("fringed bob", 0.1, 0.1, hang=-0.5, fringe=0.9, flare=-0.2),
+        HairStyle("long", 0.12, 0.12, hang=-1.65, part=0.0, flare=0.1),
+        HairStyle("long side part", 0.15, 0.12, hang=-1.5, part=28.0, flare=0.1),
+        HairStyle("long waves", 0.16, 0.19, hang=-1.4, part=15.0, curl=0.5, flare=0.1),
         HairStyle("bun", 0.06, 0.05, bun=0.34),
         HairStyle("pixie", 0.15, 0.09, fringe=0.5, part=35.0),
     )

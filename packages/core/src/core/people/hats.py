@@ -23,6 +23,11 @@ _EDGE = {
 """Lower edges on a mean face: canonical y by azimuth in degrees."""
 
 
+def lower_edge(face: Float[np.ndarray, "468 3"], kind: str) -> Float[np.ndarray, " n"]:
+    """Canonical y at which a hat ends on this face, for all ``azimuths``."""
+    return hairline(face, np.interp(np.abs(np.degrees(azimuths())), *_EDGE[kind]))
+
+
 def hat(head: Head, face: Float[np.ndarray, "468 3"], kind: str) -> tuple[HeadMesh, Float[np.ndarray, "v 3"]]:
     """A hat and its normals.
 
@@ -32,17 +37,17 @@ def hat(head: Head, face: Float[np.ndarray, "468 3"], kind: str) -> tuple[HeadMe
         kind: ``beanie``, ``cap``, ``brim`` or ``scarf``.
     """
     angle = azimuths()
-    end = hairline(face, np.interp(np.abs(np.degrees(angle)), *_EDGE[kind]))
+    end = lower_edge(face, kind)
 
     def thickness(a: np.ndarray, above: np.ndarray) -> np.ndarray:
         high = np.clip(above / 0.5, 0, 1)
         if kind == "beanie":
-            return 0.10 + 0.07 * high + 0.045 * (above < 0.22)
+            return 0.055 + 0.07 * high + 0.035 * np.clip((0.24 - above) / 0.03, 0, 1)
         if kind == "brim":
-            return 0.09 + 0.2 * high**2
+            return 0.07 + 0.2 * high**2
         if kind == "scarf":
             return 0.07 + 0.03 * np.sin(9 * a + 6 * above) * np.clip(0.8 - high, 0, 1) + 0.03 * high
-        return 0.085 + 0.07 * high * (0.6 + 0.4 * np.cos(a))
+        return 0.06 + 0.07 * high * (0.6 + 0.4 * np.cos(a))
 
     paths = Paths.over(head, thickness, end, 0.85 if kind == "scarf" else 0.0)
     shell, normals = paths.shell(np.linspace(0.003, 1, 44), 0.0, LAYER_WEAR)
@@ -106,13 +111,14 @@ def _cloth(surface: Surface, look: Look, lamp: Lamp, rng: np.random.Generator) -
     side = len(surface.seen)
     angle, away = polar(side)
     noise = cv2.GaussianBlur(rng.standard_normal((side, side), np.float32), (0, 0), 0.8)
-    height = 0.25 * noise
+    height = np.zeros_like(noise)
     if look.hat == "beanie":
-        height = height + 0.9 * np.cos(angle * 56) * np.clip(away * 3, 0, 1) + 0.3 * np.cos(away * 260)
+        height = 0.5 * np.cos(angle * 48) * np.clip(away * 3, 0, 1)
     elif look.hat == "scarf":
-        height = height + cv2.GaussianBlur(rng.standard_normal((side, side), np.float32), (0, 0), side / 40) * side / 9
+        height = cv2.GaussianBlur(rng.standard_normal((side, side), np.float32), (0, 0), side / 40) * side / 9
     elif look.hat == "cap":
-        height = height - 1.2 * np.exp(-(((angle % (np.pi / 3) - np.pi / 6) * away / 0.01) ** 2))
+        height = -0.6 * np.exp(-(((angle % (np.pi / 3) - np.pi / 6) * away / 0.012) ** 2))
+    height = height * (side / 704) + 0.05 * noise  # slopes per texel are steeper on smaller textures
     lit = lamp.arriving(bump(surface, height.astype(np.float32), 0.35), PLAIN_WRAP) * lamp.exposure
     band = 1 - 0.55 * ((away > 0.62) & (away < 0.8)) * (look.hat == "brim")
-    return to_bytes(look.wear * (1.05 + 0.05 * noise)[..., None] * lit * np.broadcast_to(band, away.shape)[..., None])
+    return to_bytes(look.wear * (1.05 + 0.04 * noise)[..., None] * lit * np.broadcast_to(band, away.shape)[..., None])

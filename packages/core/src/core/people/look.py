@@ -27,7 +27,7 @@ class Look:
     """Everything about a person that ``numpy.random`` decides besides geometry; change one attribute and the rest stays.
 
     Attributes:
-        woman: decides what is likely together, nothing else.
+        woman: shifts the shape of the face, and decides what is likely together.
         age: 0 twenty years .. 1 eighty years.
         melanin, blood, freckles, gloss: of the skin, 0..1.
         hair: how the hair is cut.

@@ -17,11 +17,12 @@ from core.people.atlas import LAYER_BEARD, LAYER_WEAR, LAYERS, surface, unroll
 from core.people.bake import Lamp, to_bytes
 from core.people.beards import beard_area, beard_layer, beard_texture, lashes, stubble
 from core.people.canvas import PAD, to_canvas
+from core.people.dimorphism import embedded
 from core.people.ears import ear
 from core.people.eyes import Eyes
 from core.people.geometry import LAYER_BACK, LAYER_EYES, LAYER_FRONT, LAYER_MADE, LAYER_SIDE, HeadMesh, Pose, project, unproject
 from core.people.hair import Hair, grow, hairline
-from core.people.hats import hat, wear_texture
+from core.people.hats import hat, lower_edge, wear_texture
 from core.people.irises import eye_texture
 from core.people.lifted import Fit, face_and_loops, mouth
 from core.people.look import Look
@@ -38,13 +39,22 @@ from core.people.wardrobe import backdrop, dress
 REACH = np.radians(75.0)
 """How far these heads may be turned: they are complete."""
 
+_SEXES = 1.7
+"""How far the means of women and men lie from the middle, standard deviations of identity codes."""
 
-def random_fit(rng: np.random.Generator) -> Fit:
-    """A random face with closed lips, nearly frontal, framed like a portrait photograph."""
+
+def random_fit(rng: np.random.Generator, woman: bool | None = None) -> Fit:
+    """A random face with closed lips, nearly frontal, framed like a portrait photograph.
+
+    Args:
+        rng: of everything.
+        woman: moves the mean of the codes to that of women or of men; None is the middle.
+    """
     from core.face.expression import close_lips
 
     face, _ = face_and_loops()
-    identity = torch.as_tensor(np.clip(rng.normal(size=(1, 80)), -2, 2) * 0.8, dtype=torch.float32)
+    code = np.clip(rng.normal(size=(1, 80)), -2, 2) * 0.85
+    identity = torch.as_tensor(code + ({None: 0.0, True: 1.0, False: -1.0}[woman] * _SEXES) * embedded(), dtype=torch.float32)
     exp = close_lips(face, identity, torch.as_tensor(rng.normal(size=(1, 64)) * 0.15, dtype=torch.float32), torch.ones(1))
     euler = np.radians(np.clip(rng.normal(size=3), -2, 2) * [3.0, 5.0, 2.0]).astype(np.float32)
     trans = np.array([rng.normal() * 0.04, rng.normal() * 0.04 - 0.14, rng.uniform(-5.2, -3.7)], np.float32)
@@ -75,9 +85,11 @@ def _shape(fit: Fit, look: Look, rng: np.random.Generator) -> _Bust:
     measured = fit.motion.measured
     head = build_head(measured, face.triangles.numpy(), loops["oval"], Skull.around(measured, rng))
     front, back = unroll(head.mesh, head.skull.centre)
-    size, stand = np.clip(1 + 0.08 * rng.normal(size=2) * [1, 4] + [0.05 * look.age, 0], 0.6, 1.5)
+    size, stand = np.clip(1 + 0.08 * rng.normal(size=2) * [1, 4] + [0.05 * look.age, 0], 0.6, 1.3)
+    stand *= 1.0 if look.hair.hang is None else 0.3  # what hangs presses them to the head
     pairs = [ear(head, sign, size, stand) for sign in (1, -1)]
-    hair = grow(head, measured, look.hair, look.hat != "none", rng) if look.hat != "scarf" else None
+    brim = lower_edge(measured, look.hat) if look.hat != "none" else None
+    hair = grow(head, measured, look.hair, brim, rng) if look.hat != "scarf" else None
     worn = hat(head, measured, look.hat) if look.hat != "none" else (None, None)
     return _Bust(head, front, back, HeadMesh.cat([m for m, _ in pairs]), np.concatenate([n for _, n in pairs]), hair, *worn)
 
@@ -190,7 +202,8 @@ def make_person(seed: int, size: int = 512, look: Look | None = None) -> Person:
         look: instead of the seed's own: ``replace(look_of(seed), glasses="none")`` is the same person without glasses.
     """
     rng = np.random.default_rng((seed, 0x9E3779B9))
-    fit, look = random_fit(rng), look or look_of(seed)
+    look = look or look_of(seed)
+    fit = random_fit(rng, look.woman)
     shape_rng, paint_rng, cloth_rng, room_rng = rng.spawn(4)
     bust = _shape(fit, look, shape_rng)
     lamp = Lamp.of(look.light, fit.pose.rotation, look.exposure, bust.head.normals[:468])

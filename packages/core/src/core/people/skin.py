@@ -62,7 +62,7 @@ def paint_skin(surface: Surface, look: Look, lamp: Lamp, extra: Complexion, rng:
     hollow = cavities(surface, side / 70)
     shade = 1 - np.clip(hollow * 8, 0, 0.34) + np.clip(-hollow * 2.5, 0, 0.1)
     rough = 0.5 + 0.7 * look.age
-    normals = bump(surface, pores * 0.025 * rough + extra.height, 0.5)
+    normals = bump(surface, pores * (0.025 * rough * min(side / 704, 1.0)) + extra.height, 0.5)
     lit = lamp.arriving(normals, SKIN_WRAP) * lamp.exposure
     lit *= 1 - (1 - shade[..., None]) * np.array([0.72, 1.0, 1.08], np.float32)  # light that comes out of hollows is red
     oily = look.gloss * extra.shine * (1 + 0.25 * pores)

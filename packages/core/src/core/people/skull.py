@@ -10,7 +10,7 @@ from functools import cached_property
 import cv2
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.spatial import cKDTree
+from scipy.spatial.distance import cdist
 
 from core.people.atlas import SKULL_REACH, crown_uv, disc_uv, flat_uvw, surface
 from core.people.geometry import HeadMesh
@@ -79,10 +79,10 @@ class Head:
 
     @cached_property
     def _distances(self) -> Float[np.ndarray, "s s"]:
-        """Distance of the skin from the centre, on the disc about the crown."""
+        """Distance of the skin from the centre, on the disc about the crown, without features finer than what lies on it needs."""
         points, centre = self.mesh.vertices, self.skull.centre
         lies = surface(flat_uvw(crown_uv(points, centre)), points, self.normals, self.mesh.triangles, 400)
-        return np.sqrt(((lies.points - centre) ** 2).sum(-1)).astype(np.float32)
+        return cv2.GaussianBlur(np.sqrt(((lies.points - centre) ** 2).sum(-1)).astype(np.float32), (0, 0), 5.0)
 
 
 def vertex_normals(points: Float[np.ndarray, "n 3"], triangles: Int[np.ndarray, "f 3"]) -> Float[np.ndarray, "n 3"]:
@@ -132,12 +132,12 @@ def build_head(face: Float[np.ndarray, "468 3"], triangles: Int[np.ndarray, "f 3
     share = np.sin(np.outer(1 - t, turn)) / np.sin(turn), np.sin(np.outer(t, turn)) / np.sin(turn)
     way = (share[0][..., None] * start + share[1][..., None] * _BACK).reshape(-1, 3)
     way /= np.linalg.norm(way, axis=1, keepdims=True)
-    near, index = cKDTree(start).query(way, k=8)
-    weight = np.exp(-0.5 * ((near - near[:, :1]) / 0.05) ** 2)
-    weight /= weight.sum(1, keepdims=True)
-    extra = ((long - skull.radius(start))[index] * weight).sum(1)
-    radius = skull.radius(way) + extra * np.exp(-((near[:, 0] / _BLEND) ** 2))
-    follow = np.exp(-((near[:, :1] / FOLLOW) ** 2))
+    away = cdist(way, start)
+    near, index = away.min(1), away.argmin(1)
+    weight = np.exp(-0.5 * ((away - near[:, None]) / 0.12) ** 2)  # of all: a fixed number of neighbours would wrinkle the temples
+    extra = weight @ (long - skull.radius(start)) / weight.sum(1)
+    radius = skull.radius(way) + extra * np.exp(-((near / _BLEND) ** 2))
+    follow = np.exp(-((near[:, None] / FOLLOW) ** 2))
     points = np.concatenate([fine.vertices, skull.centre + way * radius[:, None]])
     n, m = len(fine.vertices), len(ring)
     rows = np.concatenate([ring[None], n + np.arange(RINGS * m).reshape(RINGS, m)])
@@ -149,8 +149,8 @@ def build_head(face: Float[np.ndarray, "468 3"], triangles: Int[np.ndarray, "f 3
         normals = -normals
     mesh = HeadMesh(
         points,
-        np.concatenate([fine.anchors, fine.anchors[ring][index[:, 0]]]),
-        np.concatenate([fine.weights, fine.weights[ring][index[:, 0]] * follow]),
+        np.concatenate([fine.anchors, fine.anchors[ring][index]]),
+        np.concatenate([fine.weights, fine.weights[ring][index] * follow]),
         np.ones_like(points),
         all_triangles,
         np.zeros(len(all_triangles), np.uint8),

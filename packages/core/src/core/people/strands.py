@@ -22,7 +22,11 @@ def _grain(rng: np.random.Generator, across: float, along: float) -> Float[np.nd
     """Noise that repeats around the head, in standard deviations."""
     noise = rng.standard_normal((_LONG, _TURN), np.float32)
     noise = np.concatenate([noise[:, -64:], noise, noise[:, :64]], 1)
-    noise = cv2.GaussianBlur(noise, (0, 0), sigmaX=across, sigmaY=along)[:, 64:-64]
+    noise = cv2.GaussianBlur(noise, (0, 0), sigmaX=across, sigmaY=min(along, 1.5))
+    if along > 1.5:  # three boxes are almost a bell, whatever their length
+        for _ in range(3):
+            noise = cv2.blur(noise, (1, 2 * round(along) + 1))
+    noise = noise[:, 64:-64]
     return noise / noise.std()
 
 
@@ -44,8 +48,11 @@ def hair_texture(
     """
     side = len(surface.seen)
     angle, away = polar(side)
-    wave = style.curl * (0.06 * np.sin(away * 70 + 5 * np.sin(angle * 3)) + 0.05 * np.sin(away * 41 + angle * 9)) * np.clip(away * 4, 0, 1)
-    x = ((angle + wave) / (2 * np.pi) + 0.5) * _TURN % _TURN
+    x = angle
+    if style.curl:
+        wave = 0.06 * np.sin(away * 70 + 5 * np.sin(angle * 3)) + 0.05 * np.sin(away * 41 + angle * 9)
+        x = angle + style.curl * wave * np.clip(away * 4, 0, 1)
+    x = (x / (2 * np.pi) + 0.5) * _TURN % _TURN
     y = np.clip(away, 0, 1) * (_LONG - 1)
 
     def look_up(table: np.ndarray) -> np.ndarray:
@@ -88,7 +95,7 @@ def _along(surface: Surface, angle: np.ndarray) -> Float[np.ndarray, "s s 3"]:
 
 def _loose(fine: np.ndarray, lock: np.ndarray, share: np.ndarray, style: HairStyle) -> UInt8[np.ndarray, "s s"]:
     """Opacity of the outermost hair: dense strands inside, single ones beyond the end."""
-    reach = 0.99 + 0.025 * fine + (0.03 + 0.02 * style.curl) * lock
+    reach = (0.96 if style.hang is None else 0.99) + 0.025 * fine + (0.03 + 0.02 * style.curl) * lock
     ends = np.clip((reach + 0.05 - share) / 0.05, 0, 1)
     density = np.clip(0.42 + 0.4 * fine + 0.3 * lock, 0, 1)
     density = density + (1 - density) * np.clip((share - 0.86) / 0.1, 0, 1) * (0.55 + 0.45 * (style.curl < 0.5))

@@ -77,7 +77,7 @@ def _parts(look: Look, hair: Paths | None) -> list[tuple[np.ndarray, np.ndarray,
         roll = edge + thick * (np.cos(turn)[..., None] * out + np.sin(turn)[..., None] * np.array([0, 1.0, 0]))
         parts.append((*_loft(roll), 2))
     if hair is not None:
-        points = hair.at(np.linspace(0.62, 0.99, 24), -0.13)[0][:, np.abs(hair.angle) > np.radians(95)]
+        points = hair.at(np.linspace(0.72, 0.99, 24), -0.13)[0][:, np.abs(hair.angle) > np.radians(120)]
         points = np.concatenate([points[:, points.shape[1] // 2 :], points[:, : points.shape[1] // 2]], 1)
         parts.append((*_loft(points[:, ::2]), 3))
     return parts
@@ -111,9 +111,11 @@ def dress(look: Look, pose: Pose, lamp: Lamp, side: int, hair: Paths | None, rng
     kind = np.where(seen, kinds[fragments[..., 3].astype(int) - 1], -1)
     place, normal = values[..., :3], values[..., 3:]
     unit = FIT_FOCAL / (FIT_DISTANCE - stand.trans[2]) * side
-    skin = _skin(place, normal, look, lamp, unit)
-    cloth, kind = _cloth(place, normal, kind, look, lamp, stand, side, rng)
-    image = np.where((kind == 0)[..., None], skin, cloth)
+    low = slice(int(seen.any(1).argmax()), side)  # nothing above
+    skin = _skin(place[low], normal[low], look, lamp, unit)
+    cloth, kind[low] = _cloth(place[low], normal[low], kind[low], look, lamp, stand, side, rng)
+    image = np.zeros((side, side, 3), np.float32)
+    image[low] = np.where((kind[low] == 0)[..., None], skin, cloth)
     image[kind == 3] = (0.3 * look.hair_colour * lamp.exposure).astype(np.float32)
     outline = rasterize_arrays(clip, triangles, 2 * side, 2 * side)[..., 3] > 0
     alpha = cv2.resize(outline.astype(np.float32), (side, side), interpolation=cv2.INTER_AREA)
@@ -148,8 +150,8 @@ def _cloth(
     """Colours of everything that is not skin, and which pixels are (as in ``_parts``)."""
     folds = cv2.GaussianBlur(rng.standard_normal((side // 2, side // 2), np.float32), (0, 0), sigmaX=side / 100, sigmaY=side / 36)
     folds += 0.35 * cv2.GaussianBlur(rng.standard_normal(folds.shape, np.float32), (0, 0), sigmaX=side / 180, sigmaY=side / 120)
-    folds = cv2.resize(folds / folds.std(), (side, side), interpolation=cv2.INTER_CUBIC)
-    weave = rng.standard_normal((side, side), np.float32)
+    folds = cv2.resize(folds / folds.std(), (side, side), interpolation=cv2.INTER_CUBIC)[-len(place) :]
+    weave = rng.standard_normal((side, side), np.float32)[-len(place) :]
     ribs = np.sin(place[..., 0] * 150) * np.sin(place[..., 1] * 120) if look.pattern == "knit" else 0.3 * weave
     ribs = np.where(kind == 2, np.sin(np.arctan2(place[..., 0], place[..., 2] + 0.68) * 170), ribs)
     lit = lamp.arriving(_bumped(normal, (2.2 * side / 512 * folds + 0.16 * ribs).astype(np.float32), 0.11), PLAIN_WRAP) * lamp.exposure
@@ -170,16 +172,18 @@ def _pattern(place: np.ndarray, look: Look) -> np.ndarray:
         share = np.clip(np.sin(y * 24) * 6, 0, 1) * 0.75
     elif look.pattern == "checks":
         share = 0.28 * (np.clip(np.sin(x * 22) * 6, 0, 1) + np.clip(np.sin(y * 22) * 6, 0, 1))
-    return look.cloth * (1 - share[..., None]) + look.shirt * share[..., None]
+    cloth, shirt = look.cloth.astype(np.float32), look.shirt.astype(np.float32)
+    return cloth * (1 - share[..., None]) + shirt * share[..., None]
 
 
 def _tailored(base: np.ndarray, kind: np.ndarray, look: Look, stand: Pose, side: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A shirt's collar and buttons; for a jacket its lapels over shirt and tie. Colours, kinds and shadows."""
+    """A shirt's collar and buttons; for a jacket its lapels over shirt and tie, on the lowest rows. Colours, kinds and shadows."""
+    rows = len(kind)
 
     def mask(*points: tuple[float, float], z: float = -0.05) -> np.ndarray:
         flat = np.array([[x, y, z] for x, y in points], np.float64)
-        image = np.zeros((side, side), np.uint8)
-        spots = np.rint((project(stand.apply(flat)) * side - 0.5) * 16).astype(np.int32)
+        image = np.zeros((rows, side), np.uint8)
+        spots = np.rint((project(stand.apply(flat)) * side - 0.5 - [0, side - rows]) * 16).astype(np.int32)
         return cv2.fillPoly(image, [spots], 255, cv2.LINE_AA, 4).astype(np.float32) / 255
 
     def put(area: np.ndarray, colour: np.ndarray) -> None:
@@ -187,7 +191,7 @@ def _tailored(base: np.ndarray, kind: np.ndarray, look: Look, stand: Pose, side:
         soft = cv2.blur(area, (side // 50 + 1, side // 50 + 1))
         moved = np.roll(soft, side // 160, 0)
         over = np.where(area > 0.5, 1.0, over * (1 - 0.5 * moved))
-        base = base * (1 - area[..., None]) + colour * area[..., None]
+        base = base * (1 - area[..., None]) + colour.astype(np.float32) * area[..., None]
         kind = np.where(area > 0.5, 1, kind)
 
     over = np.ones(kind.shape, np.float32)
