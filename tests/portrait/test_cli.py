@@ -33,7 +33,7 @@ def test_help_names_every_default(capsys):
         main(["animate", "--help"])
     assert stop.value.code == 0
     text = capsys.readouterr().out
-    assert text.count("default:") == 11
+    assert text.count("default:") == 13
 
 
 @pytest.mark.parametrize(
@@ -54,6 +54,8 @@ def test_help_names_every_default(capsys):
         ["animate", "me.jpg", "--audio", "a.wav", "-o", "o.mp4", "--face", "-1"],
         ["animate", "me.jpg", "--audio", "a.wav", "-o", "o.mp4", "--blink", "often"],
         ["animate", "me.jpg", "--audio", "a.wav", "-o", "o.mp4", "--brows", "up"],
+        ["animate", "me.jpg", "--audio", "a.wav", "-o", "o.mp4", "--refine", "-1"],
+        ["animate", "me.jpg", "--audio", "a.wav", "-o", "o.mp4", "--refine", "10001"],
     ],
 )
 def test_wrong_command_lines_are_one_line(arguments, capsys):

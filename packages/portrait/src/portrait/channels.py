@@ -1,4 +1,4 @@
-"""What may move each channel of a face, by name; everything else is the name of a file. Light, because the command line reads it first."""
+"""What the command line allows, light to import: what may move each channel of a face, by name; everything else is the name of a file."""
 
 POSES = ("static", "idle")
 BLINK_MODES = ("natural", "model", "none", "period")
@@ -6,3 +6,5 @@ BROWS = ("prosody",)
 TIME_FILES = (".txt", ".csv")
 """What a file with the times of blinks ends with; other files are videos."""
 PRECISIONS = ("auto", "float32", "bfloat16")
+MOST_STEPS = 10_000
+"""Of the refinement."""

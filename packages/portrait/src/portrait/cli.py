@@ -13,12 +13,14 @@ from typing import Any, NoReturn
 
 from core.errors import PortraitError
 
-from portrait.channels import BLINK_MODES, BROWS, POSES, PRECISIONS, TIME_FILES
+from portrait.channels import BLINK_MODES, BROWS, MOST_STEPS, POSES, PRECISIONS, TIME_FILES
 from portrait.evaluate.command import add_evaluate, run_evaluate
 
 EXIT_FAILED, EXIT_BUG, EXIT_INTERRUPTED = 2, 1, 130
 LARGEST = 2**32
 """Seeds and indices are below."""
+UNITS = {"refine": "step"}
+"""What progress bars count, if not frames."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -56,6 +58,12 @@ def _natural(text: str) -> int:
     if not 0 <= value < LARGEST:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number between 0 and {LARGEST - 1}")
     return value
+
+
+def _steps(text: str) -> int:
+    if not text.isdecimal() or int(text) > MOST_STEPS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of steps between 0 and {MOST_STEPS}")
+    return int(text)
 
 
 def _seconds(text: str) -> float:
@@ -164,6 +172,13 @@ def _add_animate(commands: Any) -> None:
     p.add_argument("--face", type=_natural, metavar="N", help="which face of the photograph, counted from 0, the largest (default: 0)")
     p.add_argument("--seed", type=_natural, default=0, metavar="N", help="of blinks, idle motion and speech variation (default: 0)")
     p.add_argument(
+        "--refine",
+        type=_steps,
+        default=0,
+        metavar="N",
+        help="steps by which the head first learns this photograph, up to 10000; 100 help (default: 0)",
+    )
+    p.add_argument(
         "--precision",
         choices=PRECISIONS,
         default="auto",
@@ -193,7 +208,9 @@ def _progress(items: Iterator[Any], label: str, total: int) -> Iterator[Any]:
     """A bar on stderr with the time left, which vanishes at the end."""
     from tqdm import tqdm
 
-    yield from tqdm(items, desc=label, total=total or None, unit="frame", file=sys.stderr, dynamic_ncols=True, leave=False)
+    yield from tqdm(
+        items, desc=label, total=total or None, unit=UNITS.get(label, "frame"), file=sys.stderr, dynamic_ncols=True, leave=False
+    )
 
 
 def _say(text: str) -> None:
@@ -226,7 +243,7 @@ def _animate(options: argparse.Namespace) -> int:
     portrait = Portrait.from_pretrained(options.weights, options.device, face_model=options.face_model, precision=options.precision)
     plan = portrait.plan(
         options.source, options.audio, options.video, options.pose, options.background, options.blink, options.mouth_amplitude,
-        options.expression, options.seed, options.face, _progress, options.brows, options.nods,
+        options.expression, options.seed, options.face, _progress, options.brows, options.nods, options.refine,
     )  # fmt: skip
     write_clip(portrait, plan, video, sheet, badge=not options.no_badge, progress=_progress)
     if options.debug:

@@ -1,6 +1,7 @@
 """The whole system: a photograph and a driver in, frames out one by one (spec 0 and 11)."""
 
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from portrait.gestures import apply_brows, apply_nods, hear_accents
 from portrait.networks import choose_device, weights_folder
 from portrait.plan import Plan, plan_blinks, plan_brows, plan_pose
 from portrait.precision import choose_precision
+from portrait.refine import check_steps, refine_planes
 from portrait.rendering import Frame, Renderer
 from portrait.source import Source, prepare_source
 from portrait.stream import Progress, silently
@@ -103,6 +105,21 @@ class Portrait:
         with self.timer("prepare source"):
             return prepare_source(source, self.face, self.size, face)
 
+    def refine(self, source: Photograph, steps: int, seed: int = 0, face: int | None = None, progress: Progress = silently) -> Source:
+        """The prepared photograph with planes that learnt it (``portrait.refine``); keep it for further clips.
+
+        A ``Source`` that has such planes comes back as it is, and so does one with ``steps`` 0.
+
+        Raises:
+            PortraitError: ``E_REFINE`` for a senseless number of steps, or as ``prepare``.
+        """
+        check_steps(steps)
+        prepared = self.prepare(source, face)
+        if not steps or prepared.planes is not None:
+            return prepared
+        with self.timer("refine"):
+            return replace(prepared, planes=refine_planes(self.avatar, self.face, prepared, steps, seed, progress))
+
     def plan(
         self,
         source: Photograph,
@@ -118,15 +135,17 @@ class Portrait:
         progress: Progress = silently,
         brows: str | Path | None = None,
         nods: bool = False,
+        refine: int = 0,
     ) -> Plan:
         """Read and check the input and decide every frame without rendering any.
 
-        The arguments are those of ``animate``; ``progress`` shows how far reading a driving video is.
+        The arguments are those of ``animate``; ``progress`` shows how far reading a driving video is, and then the refinement.
         """
         if (audio is None) == (video is None):
             raise ValueError("give audio or video: one of them")
         if blink == "model" and audio is None:
             raise ValueError("blink='model' needs audio: the model makes motion from speech")
+        check_steps(refine)
         prepared = self.prepare(source, face)
         scenery = choose_background(background, prepared)
         coeffs = prepared.coeffs
@@ -145,6 +164,7 @@ class Portrait:
             if nods and accents is not None:
                 euler, trans = apply_nods(accents, euler, trans)
             exp = apply_blinks(self.face, coeffs.id, exp, plan_blinks(self.face, blink, frames, seed, read))
+        prepared = self.refine(prepared, refine, seed, progress=progress)
         return Plan(prepared, scenery, FaceCoeffs(coeffs.id.expand(len(exp), -1), exp, euler, trans), driving.sound)
 
     def render(self, plan: Plan, maps: Collection[int] = ()) -> Iterator[Frame]:
@@ -166,6 +186,7 @@ class Portrait:
         maps: Collection[int] = (),
         brows: str | Path | None = None,
         nods: bool = False,
+        refine: int = 0,
     ) -> Iterator[Frame]:
         """Frames of the talking portrait at 25 per second, computed as they are asked for; memory does not grow with the length.
 
@@ -181,15 +202,18 @@ class Portrait:
                 video whose blinks are used; None is ``natural`` with audio, ``none`` with video (the driver blinks).
             mouth_amplitude: how far speech opens the mouth; None is what the weights were made with.
             expression: ``absolute`` copies the driver's face; ``relative`` adds its change from rest to the photograph's expression.
-            seed: of blinks, idle motion and audio-to-motion noise.
+            seed: of blinks, idle motion, audio-to-motion noise and refinement.
             face: 0 for the largest face of the photograph, 1 for the next; None takes the largest and warns if there are several.
             maps: indices of frames that shall carry their intermediate pictures.
             brows: ``prosody`` raises them on accents of the voice; a video lends its own; None leaves them to the driver.
             nods: bow the head a little on accents of the voice, on top of the pose.
+            refine: steps by which the planes first learn this photograph; 0: none. ``Portrait.refine`` does it once for many clips.
 
         Raises:
             PortraitError: unusable input, each kind with its own code.
             ValueError: arguments that contradict each other.
         """
-        plan = self.plan(source, audio, video, pose, background, blink, mouth_amplitude, expression, seed, face, silently, brows, nods)
+        plan = self.plan(
+            source, audio, video, pose, background, blink, mouth_amplitude, expression, seed, face, silently, brows, nods, refine
+        )
         return self.render(plan, maps)

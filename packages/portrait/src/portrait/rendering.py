@@ -130,7 +130,7 @@ class Renderer:
             identity, rest = source.coeffs.id, torch.zeros_like(source.coeffs.exp)
             pnccs = [render_pncc(self.face, identity, exp, self._pncc_size).to(self.device) for exp in (rest, source.coeffs.exp)]
             camera = self._camera(source.coeffs)
-            planes = self.avatar.canonical(source.head.to(self.device), camera)
+            planes = self.avatar.canonical(source.head.to(self.device), camera) if source.planes is None else source.planes.to(self.device)
             layers = (source.torso, source.segmap, plan.background, source.torso_mask, source.head, source.head_mask)
             features = self.compositor.prepare(*(x.to(self.device) for x in layers))
             surface = None

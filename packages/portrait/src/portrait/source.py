@@ -36,6 +36,7 @@ class Source:
         segmap: one-hot classes: background, hair, body skin, face skin, clothes, other.
         coeffs: identity, expression and pose fitted to the crop.
         keypoints: 68 projected points of the photograph, x and y in [-1, 1], z = 0.
+        planes: canonical planes that learnt this photograph (``Portrait.refine``), for the same weights only; None: those of stage 1.
     """
 
     image: UInt8[np.ndarray, "s s 3"]
@@ -47,6 +48,7 @@ class Source:
     segmap: Float[Tensor, "1 6 s s"]
     coeffs: FaceCoeffs
     keypoints: Float[Tensor, "1 68 3"]
+    planes: Float[Tensor, "1 3 c p p"] | None = None
 
 
 def torso_keypoints(face: FaceModel, coeffs: FaceCoeffs) -> Float[Tensor, "b 68 3"]:
