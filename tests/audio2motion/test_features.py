@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import torch
 from audio2motion.features import frame_levels, normalise_loudness, speech_frames
+from audio2motion.hubert import HubertEncoder
 from audio2motion.logmel import LogMelEncoder, mel_bank
 from audio2motion.pitch import coarse_pitch, track_pitch
 from core.errors import PortraitError

@@ -163,15 +163,15 @@ def levels_at(samples, seconds):
 
 
 def test_pauses_in_the_time_stamps_are_silence(tmp_path):
-    samples = read_audio(timed(tmp_path / "a.wav", [0, 500, 2000]))
+    samples = read_audio(timed(tmp_path / "a.mkv", [0, 500, 2000]))
     assert levels_at(samples, [0.25, 0.75, 1.25, 1.9, 2.25]) == [1, 2, 0, 0, 3]
     assert len(samples) == pytest.approx(2.5 * RATE, abs=20)
-    assert len(read_audio(timed(tmp_path / "b.wav", [0, 500_000]))) == RATE, "a broken clock is no silence"
+    assert len(read_audio(timed(tmp_path / "b.mkv", [0, 500_000]))) == RATE, "a broken clock is no silence"
 
 
 @pytest.mark.parametrize(("starts", "video_start", "expected"), [([400, 900], 0, [0, 1, 2]), ([0, 500], 200, [1, 1, 2])])
 def test_sound_starts_with_the_picture(tmp_path, starts, video_start, expected):
-    samples = read_audio(timed(tmp_path / "a.wav", starts, video_start))
+    samples = read_audio(timed(tmp_path / "a.mkv", starts, video_start))
     assert levels_at(samples, [0.05, 0.25 if video_start else 0.45, 0.45 if video_start else 0.95]) == expected
 
 

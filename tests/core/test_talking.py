@@ -1,6 +1,7 @@
 """``TalkingClips`` and its sources: far pairs, true triples, people drawn meanwhile, the order in which they are drawn."""
 
 from dataclasses import dataclass
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from core.data.talking import APART, TalkingClips, collate_pairs, far_from, neig
 from core.errors import PortraitError
 from core.people.procedural import SeedSource
 from core.train.bursts import BurstSampler
+from pytorch_lightning import Trainer
 
 SIZE = 64
 OPTIONS = PlanOptions(frames=4, groups=2, triples=2, torso_delay=0.1)
@@ -110,23 +112,20 @@ def test_bursts_share_people_between_ranks_and_few_at_a_time():
     people, draws = 41, 5
     data = torch.utils.data.TensorDataset(torch.arange(people * draws))
 
-    class Trainer:
-        world_size, global_step, limit_train_batches = 2, 0, 1.0
+    def run(rank: int, step: int = 0) -> Mock:
+        return Mock(spec=Trainer, global_rank=rank, global_step=step, world_size=2, limit_train_batches=1.0)
 
-        def __init__(self, rank: int, step: int = 0) -> None:
-            self.global_rank, self.global_step = rank, step
-
-    orders = [list(BurstSampler(data, 4, 7, Trainer(rank), people)) for rank in range(2)]
-    assert len(orders[0]) == len(orders[1]) == len(BurstSampler(data, 4, 7, Trainer(0), people)) == 20 * draws
+    orders = [list(BurstSampler(data, 4, 7, run(rank), people)) for rank in range(2)]
+    assert len(orders[0]) == len(orders[1]) == len(BurstSampler(data, 4, 7, run(0), people)) == 20 * draws
     assert not {i % people for i in orders[0]} & {i % people for i in orders[1]}
     assert len(set(orders[0])) == 20 * draws
     first = [i % people for i in orders[0][: KEPT * draws]]
     assert len(set(first)) == KEPT
     assert len(set(first[:KEPT])) > KEPT // 2  # they take turns
-    assert list(BurstSampler(data, 4, 7, Trainer(0, step=3), people)) == orders[0][12:]
-    assert list(BurstSampler(data, 4, 7, Trainer(0, step=25), people)) != orders[0]
+    assert list(BurstSampler(data, 4, 7, run(0, step=3), people)) == orders[0][12:]
+    assert list(BurstSampler(data, 4, 7, run(0, step=25), people)) != orders[0]
     with pytest.raises(ValueError, match="cannot be shared"):
-        BurstSampler(data, 4, 7, Trainer(0), 1)
+        BurstSampler(data, 4, 7, run(0), 1)
 
 
 @pytest.mark.slow

@@ -20,12 +20,12 @@ def test_planes_of_any_square_image(net):
         net(torch.rand(1, 3, 32, 64))
 
 
-def test_tiny_reads_128_and_writes_64():
+def test_tiny_reads_192_and_writes_96():
     config = I2PConfig.preset("tiny")
-    assert (config.image_size, config.plane_size, config.plane_channels) == (128, 64, 16)
+    assert (config.image_size, config.plane_size, config.plane_channels) == (192, 96, 16)
     with torch.device("meta"):
         net = I2P(config)
-        assert net.fuse(net.lift(net.low(torch.rand(1, 5, 128, 128))), net.detail(torch.rand(1, 5, 128, 128))).shape == (1, 48, 64, 64)
+        assert net.fuse(net.lift(net.low(torch.rand(1, 5, 192, 192))), net.detail(torch.rand(1, 5, 192, 192))).shape == (1, 48, 96, 96)
 
 
 def test_paper_shapes_on_the_meta_device():

@@ -138,7 +138,7 @@ def _items(root: str) -> "StreamingDataset":
     from litdata.streaming.serializers import PickleSerializer
 
     class Refusing(PickleSerializer):
-        def deserialize(self, data: bytes) -> object:
+        def deserialize(self, data: object) -> object:
             raise ValueError("it holds pickled objects, which may run code")
 
     return litdata.StreamingDataset(root, serializers={"pickle": Refusing()})
