@@ -4,7 +4,7 @@ import pytest
 import torch
 from core.camera import FIT_FOCAL, WORLD_SCALE, WORLD_SHIFT, Camera, rotation_from_euler
 from recon import I2P, I2PConfig
-from recon.alignment import head_frame
+from recon.alignment import AVERAGE_HEAD, head_frame, unturned_frame
 
 EXTENT, SIZE = 0.8, 64
 
@@ -46,3 +46,15 @@ def test_outside_the_source_is_empty():
 def test_tiny_asks_for_the_camera():
     with pytest.raises(ValueError, match="camera"):
         I2P(I2PConfig.preset("tiny"))(torch.zeros(1, 3, 64, 64))
+
+
+@pytest.mark.parametrize("euler", [(0.0, 0.0, 0.0), (0.0, 0.5, 0.0), (-0.3, -0.4, 0.2)])
+def test_points_of_an_average_head_return_to_the_front(euler):
+    """A spot painted where the camera sees a point of the ellipsoid comes to lie where the front view has that point."""
+    camera = Camera.from_pose(torch.tensor([euler]), torch.tensor([[0.1, -0.05, 0.5]]), FIT_FOCAL)
+    (cx, cy, cz), (rx, ry, rz) = AVERAGE_HEAD
+    for x, y in ((0.0, 0.1), (0.08, -0.1), (-0.07, 0.05)):
+        z = cz + rz * (1 - ((x - cx) / rx) ** 2 - ((y - cy) / ry) ** 2) ** 0.5
+        u, v = camera.project(torch.tensor([[[x, y, z]]]))[0][0, 0]
+        found = centre_of(unturned_frame(spot(u, v), camera, SIZE, EXTENT))
+        assert torch.stack(found).tolist() == pytest.approx([0.5 + x / EXTENT, 0.5 - y / EXTENT], abs=0.5 / SIZE)
