@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from portrait.memory import PeakMemory
 
-from benchmarks.machine import PeakMemory
 from benchmarks.row import Case
 
 LEAST_ROUNDS = 3

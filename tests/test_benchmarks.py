@@ -6,9 +6,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from portrait.memory import PeakMemory
 
 from benchmarks import __main__ as command
-from benchmarks.machine import PeakMemory
 from benchmarks.measure import Measurement, Timing, measure
 from benchmarks.report import HEADER, line, verdict
 from benchmarks.row import Case, Row, SkippedError

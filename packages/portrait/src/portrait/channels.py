@@ -5,6 +5,7 @@ BLINK_MODES = ("natural", "model", "none", "period")
 BROWS = ("prosody",)
 TIME_FILES = (".txt", ".csv")
 """What a file with the times of blinks ends with; other files are videos."""
-PRECISIONS = ("auto", "float32", "bfloat16")
 MOST_STEPS = 10_000
 """Of the refinement."""
+PRECISIONS = ("auto", "float32", "bfloat16")
+BENCHED = ("tiny", "paper", "debug")

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 from core.errors import PortraitError
 
-from portrait.channels import BLINK_MODES, BROWS, MOST_STEPS, POSES, PRECISIONS, TIME_FILES
+from portrait.channels import BENCHED, BLINK_MODES, BROWS, MOST_STEPS, POSES, PRECISIONS, TIME_FILES
 from portrait.evaluate.command import add_evaluate, run_evaluate
 
 EXIT_FAILED, EXIT_BUG, EXIT_INTERRUPTED = 2, 1, 130
@@ -102,6 +102,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_common(demo)
     doctor = commands.add_parser("doctor", help="what this machine has, what is missing, what to do")
     doctor.add_argument("--debug", action="store_true", help="show the traceback of a failure")
+    _add_bench(commands)
     _add_common(add_evaluate(commands))
     return parser
 
@@ -182,12 +183,23 @@ def _add_animate(commands: Any) -> None:
         "--precision",
         choices=PRECISIONS,
         default="auto",
-        help="of the last network's convolutions; auto takes bfloat16 where the processor has it, else float32 (default: auto)",
+        help="of the last network's convolutions; auto is float32, bfloat16 is faster on some processors (default: auto)",
     )
     p.add_argument("-o", "--output", required=True, metavar="OUT.mp4", help="video to write; replaced if it exists")
     p.add_argument("--sheet", metavar="OUT.png", help="also write a contact sheet: source, PNCC, raw render, depth, result")
     p.add_argument("--no-badge", action="store_true", help="leave out the visible 'AI generated' label")
     _add_common(p)
+
+
+def _add_bench(commands: Any) -> None:
+    about = "Measure what each network costs on this machine, with random weights and inputs, and for tiny a whole frame as shipped."
+    bench = commands.add_parser("bench", help="what each network costs here: ms, frames per second, GFLOP, memory", description=about)
+    bench.add_argument("--preset", choices=BENCHED, default="tiny", help="sizes of the networks (default: tiny)")
+    bench.add_argument("--rounds", type=_natural, default=10, metavar="N", help="timed runs of each row (default: 10)")
+    bench.add_argument("--precision", choices=PRECISIONS, default="auto", help="of the last network's convolutions (default: auto)")
+    bench.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto takes a GPU if there is one (default: auto)")
+    bench.add_argument("--json", metavar="OUT.json", help="also write everything to this file")
+    bench.add_argument("--debug", action="store_true", help="show the traceback of a failure")
 
 
 def _add_head(commands: Any) -> None:
@@ -291,13 +303,33 @@ def _demo(options: argparse.Namespace) -> int:
     return 0
 
 
+def _bench(options: argparse.Namespace) -> int:
+    from portrait.output import check_output
+
+    file = check_output(options.json, (".json",)) if options.json else None
+    if not options.rounds:
+        raise PortraitError("E_USAGE", "--rounds 0 measures nothing", "Give at least 1.")
+    from portrait.bench import bench
+
+    bench(options.preset, options.device, options.precision, options.rounds, file)
+    return 0
+
+
 def _doctor(options: argparse.Namespace) -> int:
     from portrait.doctor import doctor
 
     return doctor()
 
 
-COMMANDS = {"animate": _animate, "demo": _demo, "doctor": _doctor, "evaluate": run_evaluate, "mesh": _mesh, "orbit": _orbit}
+COMMANDS = {
+    "animate": _animate,
+    "bench": _bench,
+    "demo": _demo,
+    "doctor": _doctor,
+    "evaluate": run_evaluate,
+    "mesh": _mesh,
+    "orbit": _orbit,
+}
 
 
 def _terminate(*_: Any) -> NoReturn:

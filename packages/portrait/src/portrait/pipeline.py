@@ -64,7 +64,7 @@ class Portrait:
         self.timer = StageTimer()
         self.audio2motion = audio2motion.to(self.device).eval().requires_grad_(False)
         avatar, compositor = (net.to(self.device).eval().requires_grad_(False) for net in (avatar, compositor))
-        self.precision = choose_precision(precision, self.device, compositor.config)
+        self.precision = choose_precision(precision, compositor.config)
         compositor.fold(self.precision)
         self.size = compositor.config.image_size
         batch = batch or (1 if self.device.type == "cpu" else 8)
@@ -83,7 +83,7 @@ class Portrait:
             device: ``auto`` (a GPU if there is one), ``cpu`` or ``cuda``.
             batch: frames computed together; None is 1 on a CPU, whose caches are small, and 8 on a GPU.
             face_model: ``embedded``, or a folder with the files of BFM 2009 for weights that were trained with them.
-            precision: ``auto`` (bfloat16 convolutions where the processor has them), ``float32`` or ``bfloat16``.
+            precision: ``auto``, ``float32`` or ``bfloat16``, of the compositor's convolutions.
 
         Raises:
             PortraitError: ``E_WEIGHTS``, ``E_DEVICE``, ``E_FACE_MODEL`` or ``E_PRECISION``.

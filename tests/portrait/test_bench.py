@@ -1,0 +1,57 @@
+"""``portrait bench``: what it counts, prints and writes. No figure is tested for being fast."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from portrait.bench import HEADER, Cost, cost, module_costs
+from portrait.cli import main
+from torch import nn
+
+CPU = torch.device("cpu")
+
+
+def test_times_memory_and_operations_on_a_clock_of_its_own(monkeypatch: pytest.MonkeyPatch):
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr("portrait.bench.time", SimpleNamespace(perf_counter=lambda: clock.now))
+    conv, image = nn.Conv2d(3, 5, 3, padding=1), torch.zeros(1, 3, 8, 8)
+    steps = iter([1.0, 1.0, 0.002, 0.004, 0.003])  # the first two are not timed
+
+    def run() -> None:
+        conv(image)
+        clock.now += next(steps)
+
+    found = cost("a convolution", run, CPU, rounds=3)
+    assert found.median == pytest.approx(3.0)
+    assert found.p95 == pytest.approx(3.9)
+    assert found.gflop == pytest.approx(2 * 8 * 8 * 5 * 3 * 9 / 1e9)
+
+
+def test_the_line_has_a_cell_for_every_title():
+    full, bare = Cost("x", 20.0, 25.0, 1.5, 30.0).line(), Cost("x", 20.0, 25.0, None, None).line()
+    assert full == "| x | 20.0 | 25.0 | 50.00 | 1.50 | 30 |"
+    assert full.count("|") == bare.count("|") == HEADER[0].count("|")
+
+
+def test_every_network_is_measured():
+    found = list(module_costs("debug", CPU, "float32", 1))
+    assert [cost.name.split(": ")[1].split(",")[0].split(" (")[0] for cost in found] == [
+        "image to planes", "motion adapter", "volume rendering", "layers", "head",
+    ]  # fmt: skip
+    assert all(cost.median > 0 for cost in found)
+    assert all(cost.gflop > 0 for cost in (found[0], found[1], found[4]))
+
+
+def test_the_command_writes_what_it_prints(tmp_path: Path, capsys: pytest.CaptureFixture):
+    file = tmp_path / "bench.json"
+    assert main(["bench", "--preset", "debug", "--device", "cpu", "--rounds", "1", "--json", str(file)]) == 0
+    written, printed = json.loads(file.read_text()), capsys.readouterr().out
+    assert all(row["name"] in printed for row in written["rows"])
+    assert written["machine"]["torch"] == torch.__version__
+
+
+def test_nothing_to_measure_is_said(capsys: pytest.CaptureFixture):
+    assert main(["bench", "--rounds", "0"]) == 2
+    assert "E_USAGE" in capsys.readouterr().err
