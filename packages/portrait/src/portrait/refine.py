@@ -2,7 +2,7 @@
 
 The networks stay as they are; only the planes of stage 1 move. They learn from the photograph at its own pose and from the same photograph
 lifted to a head that is turned and moved (``core.people``). Seen from there, depth stays that of stage 1, in the face that of the mesh,
-and opacity may not run away: a photograph alone would be copied by planes that are nonsense from everywhere else.
+and so does opacity: a photograph alone would be copied by planes that are nonsense from everywhere else.
 """
 
 import math
@@ -17,7 +17,8 @@ from core.errors import PortraitError
 from core.face.coeffs import FaceCoeffs
 from core.face.model import FaceModel
 from core.face.pncc import render_pncc
-from core.people.person import Person, PersonFrame
+from core.people.person import Person, render
+from core.render.volume import Rendering
 from core.train.windows import draw_window
 from einops import rearrange
 from jaxtyping import Float
@@ -28,7 +29,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from portrait.channels import MOST_STEPS
-from portrait.source import Source
+from portrait.source import Source, to_network
 from portrait.stream import Progress, closed, silently
 
 WINDOW = 32
@@ -37,8 +38,8 @@ TURNS = (-30, 30, -20, 20, -10, 10, -25, 25)
 """Degrees of yaw, from the photograph's own, of the lifted views."""
 RATE = 0.03
 """Of Adam, in standard deviations of the planes; falls to nothing along a cosine."""
-LIFTED, OPACITY, DEPTH, STAY = 0.5, 0.5, 4.0, 0.5
-"""Weights: colours of lifted views, squared error of the opacity, depth per world unit, squared change of the opacity."""
+LIFTED, OPACITY, DEPTH, FEATURES = 0.5, 2.0, 4.0, 0.3
+"""Weights: all of a lifted view, squared error of the opacity, depth per world unit, change of the features that are no colours."""
 BORDER = 8
 """Pixels of the final image along a window's edge that do not count: the super-resolution misses their neighbours."""
 
@@ -50,24 +51,21 @@ class Sight:
     Attributes:
         view: picture, mask and camera.
         residual: what the motion adapter adds to the planes for this expression.
-        opacity: before the refinement.
-        depth: wanted along the rays, world units.
-        solid: 1 where ``depth`` counts.
+        wanted: features as before (later networks read them: new ones would tint what they draw); depth; opacity, of the photograph or
+            as before (the outline of lifted hair is a guess).
+        solid: 1 where depth counts.
+        counts: 1 where colours count.
     """
 
     view: HeadView
     residual: Float[Tensor, "1 3 c p p"]
-    opacity: Float[Tensor, "1 1 r r"]
-    depth: Float[Tensor, "1 1 r r"]
+    wanted: Rendering
     solid: Float[Tensor, "1 1 r r"]
+    counts: Float[Tensor, "1 1 r r"]
 
 
 def check_steps(steps: int) -> int:
-    """The number of steps, if it is one.
-
-    Raises:
-        PortraitError: ``E_REFINE``.
-    """
+    """The number of steps; ``E_REFINE`` if it is none."""
     if isinstance(steps, bool) or not isinstance(steps, int) or not 0 <= steps <= MOST_STEPS:
         raise PortraitError("E_REFINE", f"{steps!r} is not a number of refinement steps", f"Give a whole number from 0 to {MOST_STEPS}.")
     return steps
@@ -118,17 +116,19 @@ def _loss(avatar: HeadAvatar, planes: Tensor, sight: Sight, randomness: torch.Ge
     interest = F.avg_pool2d(sight.view.head_mask, sight.view.head_mask.shape[-1] // raw_size)
     window = draw_window(interest.cpu() + 0.1, min(WINDOW, raw_size), randomness)
     made = avatar.renderer(planes + sight.residual, sight.view.camera, window=window)
-    opacity, depth, solid = (window.crop(x, 1) for x in (sight.opacity, sight.depth, sight.solid))
-    shape = DEPTH * ((made.depth - depth).abs() * solid).mean() + STAY * F.mse_loss(made.weights, opacity)
-    return _colour_error(made, HeadTarget.of(sight.view, raw_size, window)) + shape
+    wanted = (sight.wanted.weights, sight.wanted.feature, sight.wanted.depth, sight.solid, sight.counts)
+    opacity, features, depth, solid, counts = (window.crop(x, 1) for x in wanted)
+    shape = DEPTH * ((made.depth - depth).abs() * solid).mean() + OPACITY * F.mse_loss(made.weights, opacity)
+    steady = FEATURES * (made.feature - features)[:, 3:].abs().mean()
+    return _colour_error(made, HeadTarget.of(sight.view, raw_size, window), counts) + shape + steady
 
 
-def _colour_error(made: HeadRendering, target: HeadTarget) -> Float[Tensor, ""]:
-    """Absolute and squared error of raw and final image, and of the opacity."""
+def _colour_error(made: HeadRendering, target: HeadTarget, counts: Float[Tensor, "1 1 s s"]) -> Float[Tensor, ""]:
+    """Absolute and squared error of raw and final image."""
     border = BORDER if made.image.shape[-1] > 4 * BORDER else 0
-    final = F.pad(made.image - target.image, (-border,) * 4)
-    parts = (made.raw - target.raw, final)
-    return sum(part.abs().mean() + 2 * part.square().mean() for part in parts) + OPACITY * F.mse_loss(made.weights, target.mask)
+    final = (made.image - target.image) * F.interpolate(counts, made.image.shape[2:], mode="nearest")
+    parts = ((made.raw - target.raw) * counts, F.pad(final, (-border,) * 4))
+    return sum(part.abs().mean() + 2 * part.square().mean() for part in parts)
 
 
 def _camera(avatar: HeadAvatar, coeffs: FaceCoeffs) -> Camera:
@@ -139,23 +139,26 @@ def _sights(avatar: HeadAvatar, face: FaceModel, source: Source, planes: Tensor,
     """The photograph, then the other views: of the lifted photograph, or where it cannot be lifted of the planes as they are."""
     person = _lifted(avatar, face, source)
     poses = _poses(source, person, rng)
-    pnccs = [render_pncc(face, source.coeffs.id, exp, avatar.adapter.config.image_size).to(planes) for exp in
-             (torch.zeros_like(source.coeffs.exp), source.coeffs.exp)]  # fmt: skip
-    rest = avatar.adapter.at_rest(pnccs[1], pnccs[0])
-    for number, pose in enumerate(poses):
-        pncc = render_pncc(face, pose.id, pose.exp, avatar.adapter.config.image_size).to(planes)
-        residual = avatar.animate(torch.zeros_like(planes), pnccs[1], pncc, pnccs[0], rest)
+    exps = [torch.zeros_like(source.coeffs.exp), *(pose.exp for pose in poses)]
+    neutral, *pnccs = (render_pncc(face, source.coeffs.id, exp, avatar.adapter.config.image_size).to(planes) for exp in exps)
+    rest = avatar.adapter.at_rest(pnccs[0], neutral)
+    for number, (pose, pncc) in enumerate(zip(poses, pnccs, strict=True)):
+        residual = avatar.animate(torch.zeros_like(planes), pnccs[0], pncc, neutral, rest)
         camera = _camera(avatar, pose).to(planes.device)
         before = avatar.renderer(planes + residual, camera)
-        frame = None if person is None else _shown(person, pose, source.head.shape[-1])
+        codes = (x[0].numpy() for x in (pose.exp, pose.euler, pose.trans))
+        frame = None if person is None else render(person, *codes, size=source.head.shape[-1])
         if number == 0:
             view = HeadView(source.head, source.head_mask, camera)
         elif frame is not None:
-            view = HeadView(_picture(frame.head), _mask(frame.head_alpha), camera)
+            view = HeadView(to_network(frame.head, source.head.shape[-1]), _mask(frame.head_alpha), camera)
         else:
             view = HeadView(before.image, F.interpolate(before.weights, before.image.shape[2:], mode="bilinear"), camera)
-        depth = before.depth if frame is None else _with_mesh(before.depth, frame, camera)
-        yield Sight(view.to(planes.device), residual, before.weights, depth, (before.weights > 0.5).to(planes))
+        depth = before.depth if frame is None else _with_mesh(before.depth, frame.depth, frame.labels == 3, camera)
+        view, solid = view.to(planes.device), (before.weights > 0.5).to(planes)
+        mask = HeadTarget.of(view, before.raw.shape[-1]).mask
+        opacity, counts = (before.weights, solid) if number else (mask, torch.ones_like(solid))
+        yield Sight(view, residual, Rendering(before.feature, depth, opacity), solid, counts)
 
 
 def _lifted(avatar: HeadAvatar, face: FaceModel, source: Source) -> Person | None:
@@ -185,23 +188,12 @@ def _poses(source: Source, person: Person | None, rng: np.random.Generator) -> S
     return poses
 
 
-def _shown(person: Person, pose: FaceCoeffs, size: int) -> PersonFrame:
-    from core.people.person import render
-
-    return render(person, pose.exp[0].numpy(), pose.euler[0].numpy(), pose.trans[0].numpy(), size)
-
-
-def _with_mesh(depth: Float[Tensor, "1 1 r r"], frame: PersonFrame, camera: Camera) -> Float[Tensor, "1 1 r r"]:
-    """Depth along the rays, in the face (class 3) that of the mesh."""
-    size = depth.shape[-1]
-    along = (camera.rays(size).directions * camera.cam2world[:, None, :3, 2]).sum(-1)
-    mesh, skin = (F.interpolate(_mask(x), (size, size)).to(depth) for x in (frame.depth, (frame.labels == 3).astype(np.float32)))
+def _with_mesh(depth: Float[Tensor, "1 1 r r"], mesh: np.ndarray, skin: np.ndarray, camera: Camera) -> Float[Tensor, "1 1 r r"]:
+    """Depth along the rays, where there is skin that of the mesh, given along the optical axis in 3DMM units."""
+    along = (camera.rays(size := depth.shape[-1]).directions * camera.cam2world[:, None, :3, 2]).sum(-1)
+    mesh, skin = (F.interpolate(_mask(x), (size, size)).to(depth) for x in (mesh, skin))
     found = mesh * WORLD_SCALE / rearrange(along, "b (h w) -> b 1 h w", h=size)
     return torch.where((skin > 0) & (mesh > 0), found, depth)
-
-
-def _picture(image: np.ndarray) -> Float[Tensor, "1 3 s s"]:
-    return rearrange(torch.from_numpy(np.ascontiguousarray(image)).float(), "h w c -> 1 c h w") / 127.5 - 1
 
 
 def _mask(image: np.ndarray) -> Float[Tensor, "1 1 s s"]:
