@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int, Integer, UInt8
 
 from core.camera import FIT_DISTANCE, FIT_FOCAL, rotation_from_euler
 from core.people.canvas import to_canvas
@@ -81,7 +81,7 @@ class HeadMesh:
         points = unproject(xy, distance)
         return cls(pose.remove(points), anchors, weights, projective_uvw(points), np.zeros((0, 3), np.int32), np.zeros(0, np.uint8))
 
-    def wearing(self, triangles: Int[np.ndarray, "f 3"], layer: "int | Int[np.ndarray, ' f']") -> "HeadMesh":
+    def wearing(self, triangles: Int[np.ndarray, "f 3"], layer: "int | Integer[np.ndarray, ' f']") -> "HeadMesh":
         """The same vertices joined by triangles that wear one texture, or one each."""
         return replace(self, triangles=triangles, layer=np.broadcast_to(layer, len(triangles)).astype(np.uint8))
 

@@ -61,7 +61,7 @@ class Brush:
         else:
             small = cv2.resize(image, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
             image = cv2.resize(cv2.GaussianBlur(small, (0, 0), sigma / 4), image.shape[::-1], interpolation=cv2.INTER_LINEAR)
-        return image.astype(np.float32) / 255
+        return np.multiply(image, np.float32(1 / 255), dtype=np.float32)
 
     def _fixed(self, xy: np.ndarray) -> np.ndarray:
         return np.rint((np.asarray(xy) * self.side - 0.5) * (1 << _SHIFT)).astype(np.int32)

@@ -128,7 +128,7 @@ def _skin_textures(bust: _Bust, fit: Fit, look: Look, lamp: Lamp, side: int, rng
 
 def _roots(rgb: np.ndarray, points: np.ndarray, bust: _Bust, fit: Fit, look: Look) -> np.ndarray:
     """Scalp: darker where hair is rooted, and a soft shadow of the hair next to it."""
-    fine, points = rgb.shape[1::-1], points[::2, ::2]
+    fine, points = rgb.shape[1::-1], points[::4, ::4]
     centre, ticks = bust.head.skull.centre, np.linspace(-np.pi, np.pi, 181)
     angle = np.arctan2(points[..., 0], points[..., 2] - centre[2])
     whole = replace(look.hair, hang=None, fringe=0.0)

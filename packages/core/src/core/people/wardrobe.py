@@ -203,7 +203,7 @@ def _tailored(base: np.ndarray, kind: np.ndarray, look: Look, stand: Pose, side:
         for s in (-1, 1):
             put(mask(*((s * x, y) for x, y in _LAPEL)), look.cloth)
     else:
-        over = over * (1 - 0.35 * mask((0.05, -1.3), (0.065, -1.3), (0.065, -3), (0.05, -3)))
+        over = over * (1 - 0.35 * mask((0.05, -1.3), (0.065, -1.3), (0.065, -3.0), (0.05, -3.0)))
         for k in range(4):
             t, y = np.linspace(0, 2 * np.pi, 14), -1.55 - 0.36 * k
             put(mask(*zip(0.032 * np.cos(t), y + 0.032 * np.sin(t), strict=True)), look.shirt * 0.9)
