@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from einops import rearrange
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Bool, Float, Int, Integer, UInt8
 from torch import Tensor
 
 
@@ -14,14 +14,14 @@ class Samples:
     """What every sample shows of one mesh.
 
     Attributes:
-        near: 1 / distance, 0 where nothing is.
+        near: 1 / distance, 0 where nothing is; (b, h, w), or by pixel (b, s, s, step^2) as all are.
         texel: column and row in the texture.
         kind: texture + 1, 0 where nothing is.
     """
 
-    near: Float[Tensor, "b h w"]
-    texel: Float[Tensor, "b h w 2"]
-    kind: Int[Tensor, "b h w"]
+    near: Float[Tensor, "b *s"]
+    texel: Float[Tensor, "b *s 2"]
+    kind: Integer[Tensor, "b *s"]
 
     def by_pixel(self, step: int) -> "Samples":
         """The samples of a pixel in the last but one axis of each: (b, s, s, step^2)."""
