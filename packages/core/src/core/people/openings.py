@@ -227,7 +227,7 @@ def _made_reflectance(side: int) -> np.ndarray:
         gum = np.clip((root - 0.72 - 0.1 * (edge < 0.12)) / 0.08, 0, 1)[..., None]
         worn = 0.06 * np.sin(2.3 * tooth + 1)[..., None] * (not upper)  # lower front teeth stand less evenly
         tone = ((0.94 if upper else 0.78) + worn) * (1 - gum) + gum * np.array([0.62, 0.3, 0.3])
-        gap = np.clip(((0.08 if upper else 0.13) * (1 - np.clip(edge / 0.3, 0, 1) ** 2) + worn[..., 0] - root) / 0.04, 0, 1)[..., None]
+        gap = np.clip(((0.07 if upper else 0.09) * (1 - np.clip(edge / 0.3, 0, 1) ** 2) + worn[..., 0] - root) / 0.04, 0, 1)[..., None]
         tone = tone * (1 - 0.8 * gap)  # round corners, before the dark of the mouth
         lip = 1 - 0.3 * root[..., None] ** 2  # under the lip; the jaw shades all lower teeth
         image[inside] = (tone * shade[..., None] * lip)[inside]
