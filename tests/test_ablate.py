@@ -80,7 +80,11 @@ def parse(monkeypatch):
     return run
 
 
-@pytest.mark.parametrize("row", [*read_plan(PLANS / "paper.yaml").rows, "tiny: no_lap", "tiny_scale: half", "tiny_scale: double"])
+QUICK = ("no_finetune", "tiny: no_lap")
+ROWS = [*read_plan(PLANS / "paper.yaml").rows, "tiny: no_lap", "tiny_scale: half", "tiny_scale: double"]
+
+
+@pytest.mark.parametrize("row", [row if row in QUICK else pytest.param(row, marks=pytest.mark.slow) for row in ROWS])
 def test_every_combination_of_the_sweep_parses(row, parse, capsys, tmp_path):
     """What an agent is told becomes commands that the stages understand, with the row's own settings and each other's folders."""
     file, _, row = row.rpartition(": ")

@@ -31,6 +31,7 @@ distributed.destroy_process_group()
 """
 
 
+@pytest.mark.slow
 def test_two_processes_find_the_figure_of_all_frames(tmp_path):
     draw = torch.Generator().manual_seed(0)
     image = torch.rand(5, 3, 16, 16, generator=draw)
