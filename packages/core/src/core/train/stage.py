@@ -68,6 +68,7 @@ class StageModule(LightningModule):
         self.seed = seed
         self.effort = effort
         self._part = 0
+        self._before: RunningStatistics | None = None
         self.bad_steps, self.skipped = 0, 0
         self._asleep: list[nn.Module] = []
 
@@ -152,7 +153,8 @@ class StageModule(LightningModule):
         last = self._part == self.effort.accumulate - 1
         torch.manual_seed(self._stream())  # dropout and the discriminator's noise: the same after a stop
         self._put_to_sleep([group.module for group in self.groups() if not group.active(step)])
-        before = RunningStatistics(self)
+        if self._part == 0:
+            self._before = RunningStatistics(self)
         optimizers = self.optimizers()
         generator, *critic = optimizers if isinstance(optimizers, list) else [optimizers]
         with nullcontext() if last else self._unsynchronised():
@@ -167,7 +169,7 @@ class StageModule(LightningModule):
                 losses["discriminator"], sound = self._update_critic(critic[0].optimizer, outcome.judged, step, last)
                 finite = finite and sound
         if not finite:
-            before.restore()
+            self._before.restore()
         self.log_dict({f"train/{name}": value.detach() for name, value in losses.items()})
         self.log("train/loss", total.detach(), prog_bar=True)
         if last:
