@@ -6,6 +6,7 @@ import pytest
 import torch
 from animate import MotionAdapter, MotionAdapterConfig
 from core.hub import parameter_count
+from recon import HeadRendererConfig, I2PConfig
 
 
 def millions(config: MotionAdapterConfig) -> float:
@@ -39,3 +40,11 @@ def test_unknown_preset_names_the_known_ones():
 def test_image_size_must_suit_the_encoder():
     with pytest.raises(ValueError, match="image_size 100"):
         MotionAdapterConfig(image_size=100)
+
+
+@pytest.mark.parametrize("scale", ["debug", "tiny", "paper", "40M", "200M"])
+def test_motion_fits_the_planes_and_the_renderer_of_its_scale(scale: str):
+    small = scale if scale in ("debug", "tiny") else "paper"
+    planes, motion = I2PConfig.preset(scale), MotionAdapterConfig.preset(small)
+    assert (motion.plane_size, motion.plane_channels) == (planes.plane_size, planes.plane_channels)
+    assert HeadRendererConfig.preset(small).volume.channels == planes.plane_channels

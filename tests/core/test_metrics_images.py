@@ -12,6 +12,8 @@ from core.metrics.flicker import Flicker, flicker
 from core.metrics.lpips import LPIPS, lpips, lpips_network
 from core.metrics.pixels import CAP, L1, PSNR, SSIM, l1, psnr, ssim
 from core.metrics.running_mean import RunningMean
+from core.metrics.steady import MARGIN, steady_mask
+from scipy.ndimage import binary_dilation
 
 
 @pytest.fixture(scope="module")
@@ -211,3 +213,16 @@ def test_neck_seam_energy_counts_edges_below_the_jaw_only(face_points):
     metric = NeckSeamEnergy()
     metric.update(neck, face_points)
     assert float(metric.compute()) == pytest.approx(wanted, rel=1e-4)
+
+
+def test_steady_places_are_those_that_never_move():
+    rng = np.random.default_rng(0)
+    frames = np.full((6, 64, 64, 3), 100, np.uint8) + rng.integers(0, 8, (6, 64, 64, 3), dtype=np.uint8)  # noise alone is steady
+    for number in range(6):
+        frames[number, 20:30, 10 + number : 20 + number, 1] = 250
+    mask = steady_mask(iter(frames))
+    moving = np.zeros((64, 64), bool)
+    moving[19:31, 9:26] = True  # 3 x 3 means reach a pixel further
+    expected = 1 - binary_dilation(moving, np.ones((2 * MARGIN + 1, 2 * MARGIN + 1)))
+    np.testing.assert_array_equal(mask, expected)
+    assert steady_mask(iter([])) is None

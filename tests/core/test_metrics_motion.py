@@ -8,8 +8,10 @@ from core.face.regions import LM68
 from core.metrics.akd import AKD, akd
 from core.metrics.audio_offset import AudioCorrelation, AudioOffset, audio_offset, loudness, mouth_openings
 from core.metrics.blink_drift import NOSE, BlinkDrift, blink_drift, blinks, eye_openings
+from core.metrics.following import LidCorrelation, MouthCorrelation, opening_correlation
 from core.metrics.identity_drift import IdentityDrift, identity_drift
 from core.metrics.motion import AED, APD, expression_distance, pose_distance
+from scipy.stats import pearsonr
 
 
 def test_expression_and_pose_distance():
@@ -124,3 +126,27 @@ def test_identity_drift_is_the_fall_of_the_line():
     metric.update(line)
     metric.update(torch.full((8,), 0.8))
     assert float(metric.compute()) == pytest.approx(0.1, rel=1e-5)
+
+
+def test_openings_that_follow():
+    rng = np.random.default_rng(0)
+    wanted = 0.1 + 0.05 * rng.random(40)
+    noisy = 3 * wanted + 0.05 * rng.random(40)
+    noisy[3] = np.nan
+    rest = np.delete(np.arange(40), 3)
+    assert opening_correlation(np.append(noisy, 0.5), wanted) == pytest.approx(pearsonr(noisy[rest], wanted[rest]).statistic)
+    assert np.isnan(opening_correlation(noisy, np.full(40, 0.1)))  # nothing was asked for
+    assert np.isnan(opening_correlation(np.full(40, 0.1), wanted))
+
+
+def test_mouth_and_lids_are_told_apart():
+    wanted, made = face(30), face(30)
+    gap = 0.01 + 0.01 * np.sin(np.arange(30))
+    wanted[:, 14, 1], made[:, 14, 1] = gap, 2 * gap
+    wanted[:, [159, 386], 1] = 0.38 + gap[:, None]
+    made[:, [159, 386], 1] = 0.38 + gap[::-1, None]
+    mouth, lids = MouthCorrelation(), LidCorrelation()
+    mouth.update(made, wanted)
+    lids.update(made, wanted)
+    assert float(mouth.compute()) == pytest.approx(1)
+    assert float(lids.compute()) == pytest.approx(pearsonr(gap, gap[::-1]).statistic)

@@ -78,7 +78,7 @@ PRESETS = {
         "heads": (1, 2, 5, 5),
         "head_channels": 48,
         "plane_channels": 16,
-        "plane_size": 64,
+        "plane_size": 96,
         "plain_norm": "group",
         "relative": True,
         "drop_path": 0.0,

@@ -13,12 +13,14 @@ from core.media.audio import read_audio
 from core.media.image import read_image
 from core.metrics.akd import akd
 from core.metrics.audio_offset import audio_offset, loudness, mouth_openings
-from core.metrics.blink_drift import blink_drift
+from core.metrics.blink_drift import blink_drift, eye_openings
 from core.metrics.csim import csim, face_embeddings
 from core.metrics.deep3d import split_coefficients
+from core.metrics.following import opening_correlation
 from core.metrics.identity_drift import identity_drift
 from core.metrics.mfcc import RATE
 from core.metrics.motion import expression_distance, pose_distance
+from core.metrics.steady import steady_mask
 from core.metrics.sync import face_boxes, speaking_faces, sync, sync_embeddings
 from core.perception.window import cut_square
 from jaxtyping import Float
@@ -28,6 +30,9 @@ from portrait.evaluate.drivers import trace_driver
 from portrait.evaluate.footage import SIDE, Frames, first_picture, square_frames, square_picture, tracked, window_of
 from portrait.evaluate.pairing import VIDEOS, Pair
 from portrait.evaluate.trace import CHUNK, Tools, Trace, to_tensor, trace
+
+LEAST_STEADY = 0.01
+"""Share of the square that must never move for its PSNR to be worth a number."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +72,8 @@ def score(
     """
     window = window_of(pair.source) if whole_frame else None
     reference = pair.video or (pair.audio if pair.audio and _has_picture(pair.audio) else None)
-    target = square_frames(pair.video, window_of(pair.video), limit) if pair.same else None
-    made = trace(square_frames(prediction, window, limit), tools, target, square_mask(pair, tools.device))
+    target, mask = (square_frames(pair.video, window_of(pair.video), limit) if pair.same else None), square_mask(pair, tools.device)
+    made = trace(square_frames(prediction, window, limit), tools, target, mask, steady_places(pair, mask, limit, tools.device))
     filmed = None if reference is None else trace_driver(reference, tools, limit, kept)
     sound = pair_sound(pair)
     values = made.values | _apart(made, sound) | _likeness(made, pair, tools)
@@ -106,6 +111,19 @@ def square_mask(pair: Pair, device: torch.device) -> Float[Tensor, "1 1 s s"] | 
     return (to_tensor([cut_square(mask, *window_of(pair.video), SIDE)], device)[:, :1] > 0.5).float()
 
 
+def steady_places(
+    pair: Pair, mask: Float[Tensor, "1 1 s s"] | None, limit: int | None, device: torch.device
+) -> Float[Tensor, "1 1 s s"] | None:
+    """Where nothing moves in the driving video, within ``mask``; None for other protocols or too few such places."""
+    if not pair.same:
+        return None
+    found = steady_mask(square_frames(pair.video, window_of(pair.video), limit))
+    if found is None:
+        return None
+    places = torch.from_numpy(found).to(device)[None, None] * (1 if mask is None else mask)
+    return places if places.mean() > LEAST_STEADY else None
+
+
 def _has_picture(path: Path) -> bool:
     return path.suffix.lower() in VIDEOS
 
@@ -136,7 +154,7 @@ def _likeness(made: Trace, pair: Pair, tools: Tools) -> dict[str, float]:
 
 
 def _followed(made: Trace, filmed: Trace, pair: Pair, tools: Tools) -> dict[str, float]:
-    """Against the driver: AED always, APD where its pose was to be copied, AKD where its points were."""
+    """Against the driver: AED always, APD and the openings where a video was to be copied, AKD where its points were."""
     count = min(len(made), len(filmed))
     a, b = made.points[:count], filmed.points[:count]
     both = torch.from_numpy(np.isfinite(a).all((1, 2)) & np.isfinite(b).all((1, 2)))
@@ -145,6 +163,8 @@ def _followed(made: Trace, filmed: Trace, pair: Pair, tools: Tools) -> dict[str,
     fit, aim = (fit_video(tools.face, points[:, :468].astype(np.float32)).coeffs for points in (a, b))
     found = {"aed": float(expression_distance(fit.exp, aim.exp)[both].mean())}
     if pair.video is not None:
+        found["mouth_correlation"] = opening_correlation(mouth_openings(a), mouth_openings(b))
+        found["lid_correlation"] = opening_correlation(eye_openings(a), eye_openings(b))
         found["apd"] = float(pose_distance(fit, aim)[both].mean())
     if made.coefficients is not None and filmed.coefficients is not None:
         fit, aim = (split_coefficients(rows[:count]) for rows in (made.coefficients, filmed.coefficients))

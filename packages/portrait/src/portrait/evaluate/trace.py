@@ -80,7 +80,13 @@ def to_tensor(frames: list[np.ndarray], device: torch.device) -> Float[Tensor, "
 
 
 @torch.no_grad()
-def trace(frames: Frames, tools: Tools, target: Frames | None = None, mask: Float[Tensor, "1 1 s s"] | None = None) -> Trace:
+def trace(
+    frames: Frames,
+    tools: Tools,
+    target: Frames | None = None,
+    mask: Float[Tensor, "1 1 s s"] | None = None,
+    steady: Float[Tensor, "1 1 s s"] | None = None,
+) -> Trace:
     """Measure a video, and its distance from the filmed one where there is one; the shorter of both ends the walk.
 
     Args:
@@ -88,11 +94,13 @@ def trace(frames: Frames, tools: Tools, target: Frames | None = None, mask: Floa
         tools: face model and networks.
         target: what was filmed.
         mask: 1 where pixels of the target count; LPIPS sees both pictures black elsewhere.
+        steady: 1 where pixels of the target count and never move.
     """
     nets = tools.backbones
     meters: dict[str, Metric] = {}
     if target is not None:
         meters |= {"l1": L1(), "psnr": PSNR(), "ssim": SSIM()} | ({"lpips": LPIPS(nets.lpips)} if nets.lpips else {})
+        meters |= {} if steady is None else {"psnr_steady": PSNR()}
     edges: dict[str, Metric] = {"mouth_sharpness": MouthSharpness(), "neck_seam": NeckSeamEnergy()}
     flicker, before = Flicker().to(tools.device), None
     for meter in (*meters.values(), *edges.values()):
@@ -105,7 +113,7 @@ def trace(frames: Frames, tools: Tools, target: Frames | None = None, mask: Floa
             if name == "lpips":
                 meter.update(*((image, aim) if mask is None else (image * mask, aim * mask)))
             else:
-                meter.update(image, aim, mask)
+                meter.update(image, aim, steady if name == "psnr_steady" else mask)
         for meter in edges.values():
             meter.update(image, points)
         window = image if before is None else torch.cat([before, image])
