@@ -100,3 +100,123 @@ def test_the_back_of_the_head_wears_hair_and_no_skin():
     assert (labels[known] == HAIR).all()
     bald = _like_the_back(np.full_like(labels, 3), sure, inside, 60.0, 60.0)
     assert bald[:50].sum() > 500
+
+
+def test_the_rim_of_the_face_wears_as_much_texture_as_it_is_long():
+    """Where the photograph sees the face edge-on its projection would be drawn out; the rim's texture is not, and lies inside the cheek."""
+    from core.people.geometry import LAYER_FRONT, project
+    from core.people.lifted import face_and_loops
+    from core.people.procedural import random_fit
+    from core.people.rim import worn_rim
+    from core.people.surface import face_surface
+
+    fit, (face, loops) = random_fit(np.random.default_rng(2)), face_and_loops()
+    posed = fit.pose.apply(fit.motion.measured)
+    plain = face_surface(face.triangles.numpy(), fit.motion.measured, fit.pose, LAYER_FRONT)
+    worn = worn_rim(plain, posed, loops["oval"])
+    assert np.array_equal(plain.triangles, worn.triangles)
+    assert np.array_equal(plain.vertices, worn.vertices)
+    before, after = (mesh.uvw[:, :2] / mesh.uvw[:, 2:] for mesh in (plain, worn))
+    unit = np.ptp(before[:, 0]) / np.ptp(posed[:, 0])
+    for outer, inner in ((93, 137), (132, 177), (323, 366), (361, 401)):
+        length = np.linalg.norm(posed[outer] - posed[inner]) * unit
+        assert np.linalg.norm(before[outer] - before[inner]) < 0.45 * length
+        assert 0.5 * length < np.linalg.norm(after[outer] - after[inner]) < 1.2 * length
+        inwards = np.sign(project(posed[[1]])[0, 0] - project(posed[[outer]])[0, 0])
+        assert (after[outer, 0] - before[outer, 0]) * inwards > 0.05 * unit
+    middle = [1, 10, 33, 61, 151, 152, 199, 263, 291]
+    assert np.abs(before[middle] - after[middle]).max() < 1e-6
+
+
+def hair_beside(canvas: int) -> tuple[object, np.ndarray, np.ndarray, np.ndarray]:
+    """A fit, the head's mask, the face and long hair that covers the right fifth of the face, on a canvas."""
+    from core.people.canvas import to_canvas
+    from core.people.lifted import face_and_loops
+    from core.people.openings import polygon_mask
+    from core.people.procedural import random_fit
+    from scipy.ndimage import binary_dilation
+
+    fit, (_, loops) = random_fit(np.random.default_rng(2)), face_and_loops()
+    inside = polygon_mask(to_canvas(fit.xy[loops["oval"]]), canvas)
+    columns = np.flatnonzero(inside.any(0))
+    head = binary_dilation(inside, iterations=canvas // 12)
+    hair = head & (np.arange(canvas) > columns[0] + 0.8 * len(columns))
+    return fit, head.astype(np.float32), inside, hair
+
+
+def test_long_hair_hangs_before_the_cheek_and_does_not_follow_it_backwards():
+    from core.people.curtain import LIFT, SLOPE, hair_share
+    from core.people.geometry import LAYER_BACK, project
+    from core.people.lifted import _meshes
+    from scipy.interpolate import LinearNDInterpolator
+
+    fit, alpha, inside, hair = hair_beside(352)
+    _, fringe, _, shown = _meshes(fit, alpha, inside, hair_share(hair))
+    sheet = fringe.triangles[fringe.layer == LAYER_BACK]
+    points = fit.pose.apply(fringe.vertices[np.unique(sheet)])
+    beneath = LinearNDInterpolator(fit.xy, fit.distance)(project(points))
+    over = np.isfinite(beneath)
+    assert over.sum() > 50
+    room = beneath[over] - (10 - points[over, 2])
+    assert np.percentile(room, 5) > 0.3 * LIFT  # at the outline interpolation between landmarks is no measure
+    assert room.max() > 0.08  # the cheek runs back, the hair does not
+    corners = fit.pose.apply(fringe.vertices)[sheet]
+    normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    slope = np.hypot(normal[:, 0], normal[:, 1]) / np.abs(normal[:, 2])
+    assert np.median(slope) < 1.3 * SLOPE
+    assert np.percentile(slope, 95) < 2 * SLOPE  # the cheek below falls away three times as steeply and more
+    assert shown[hair & inside].mean() > 0.9
+
+
+def test_the_surface_that_falls_no_steeper_than_allowed():
+    """Against all pairs of cells: the nearest that anything allows within reach."""
+    from core.people.curtain import fall
+
+    rng = np.random.default_rng(4)
+    distance = rng.uniform(0, 3, (9, 11))
+    distance[rng.random(distance.shape) < 0.3] = np.inf
+    rows, columns = (x.ravel() for x in np.indices(distance.shape))
+    across, down = np.abs(columns[:, None] - columns), np.abs(rows[:, None] - rows)
+    way = np.maximum(across, down) + (2**0.5 - 1) * np.minimum(across, down)
+    wanted = (distance.ravel() + 0.2 * way).min(1).reshape(distance.shape)
+    everywhere = np.ones(distance.shape, bool)
+    assert np.allclose(fall(distance, everywhere, 0.2, 11), wanted)
+    wall = everywhere.copy()
+    wall[:, 5] = False
+    left = np.where(np.arange(11) < 5, 0.0, np.inf) * np.ones((9, 1))
+    assert np.isinf(fall(left, wall, 0.2, 11)[:, 5:]).all()
+
+
+def test_the_face_wears_skin_below_the_hair_and_the_sheet_the_hair():
+    from core.people.curtain import FACE, dress_hair, hair_share
+    from core.people.geometry import LAYER_BACK, LAYER_FRONT
+
+    _, _, inside, hair = hair_beside(176)
+    image = np.where(hair[..., None], 20, 180).astype(np.uint8).repeat(3, -1)
+    textures = np.full((6, 176, 176, 4), 255, np.uint8)
+    textures[..., :3] = image
+    classes = np.where(hair, HAIR, FACE).astype(np.uint8)[None].repeat(6, 0)
+    dress_hair(textures, classes, image, hair_share(hair), np.ones(hair.shape, np.float32), inside)
+    deep = hair & (distance_transform_edt(hair) > 4)
+    assert (hair & inside).sum() > 100
+    assert textures[LAYER_FRONT, ..., :3][inside].min() > 170
+    assert (classes[LAYER_FRONT][inside] == FACE).all()
+    assert np.array_equal(textures[LAYER_FRONT, ..., :3][~inside], image[~inside])
+    assert np.array_equal(textures[LAYER_BACK, ..., :3][hair], image[hair])
+    assert (textures[LAYER_BACK, ..., 3][deep] == 255).all()
+    assert (textures[LAYER_BACK, ..., 3][distance_transform_edt(~hair) > 6] == 0).all()
+
+
+def test_the_torso_goes_on_behind_hair_that_hides_its_border():
+    from core.people.procedural import random_fit
+    from core.people.torso import TUCKED, complete_torso
+
+    side, xy = 256, random_fit(np.random.default_rng(2)).xy
+    labels = np.zeros((side, side), np.uint8)
+    labels[150:200, 30:80] = HAIR
+    labels[200:, :] = 4
+    mask = (labels == 4).astype(np.float32)
+    _, alpha = complete_torso(np.full((side, side, 3), 90, np.uint8), mask, labels, xy)
+    assert alpha[int(200 - 0.7 * TUCKED * side) : 200, 35:75].min() > 0.9
+    assert alpha[150:190, 35:75].max() < 0.01
+    assert alpha[:196, 90:120].max() < 0.5  # not where nothing hides it

@@ -7,6 +7,7 @@ oval it bends to meet the face. The back repeats the outline behind the rim and 
 
 from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.ndimage import binary_erosion, distance_transform_edt, gaussian_filter, map_coordinates
@@ -15,6 +16,7 @@ from scipy.spatial import cKDTree
 from core.camera import FIT_DISTANCE, FIT_FOCAL
 from core.people.canvas import PAD, from_canvas, to_canvas
 from core.people.geometry import LAYER_BACK, LAYER_FRONT, HeadMesh, Pose, unproject
+from core.raster.numba_backend import interpolate_arrays, rasterize_arrays
 
 STEP = 4
 """Grid spacing in pixels of the photograph."""
@@ -79,6 +81,31 @@ class HullShape:
     lean: float = 0.6
 
 
+@dataclass(frozen=True)
+class Hull:
+    """An inflated silhouette.
+
+    Attributes:
+        solid: opaque mesh, closed.
+        fringe: soft mesh of the outline.
+        grid: where on the canvas its points are.
+        opaque: which of them lie inside the solid mesh.
+        fore: all points of the front, without triangles.
+        front: their distance from the camera.
+        away: how far each is outside the face, 3DMM units.
+        unit: sides of the photograph per 3DMM unit.
+    """
+
+    solid: HeadMesh
+    fringe: HeadMesh
+    grid: "Grid"
+    opaque: Bool[np.ndarray, "r r"]
+    fore: HeadMesh
+    front: Float[np.ndarray, " n"]
+    away: Float[np.ndarray, " n"]
+    unit: float
+
+
 def rim_distance(xy: Float[np.ndarray, "n 2"], pose: Pose, shape: HullShape) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
     """Camera distance at which the ray of every photograph point meets the outline's surface, and how much skull (0..1) lies behind it."""
     normal = pose.rotation[:, 2]
@@ -103,11 +130,12 @@ def _dome(outline: np.ndarray, radius: float) -> np.ndarray:
     return np.sqrt(np.clip(1 - (1 - np.clip(outline / radius, 0, 1)) ** 2, 0, 1))
 
 
-def _quads(keep: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h-1 w-1"]:
+def quads_of(keep: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h-1 w-1"]:
+    """Cells whose four corners are kept."""
     return keep[:-1, :-1] & keep[1:, :-1] & keep[:-1, 1:] & keep[1:, 1:]
 
 
-def _triangles(quads: Bool[np.ndarray, "h w"], columns: int) -> np.ndarray:
+def grid_triangles(quads: Bool[np.ndarray, "h w"], columns: int) -> np.ndarray:
     """Two triangles per quad of a vertex grid with ``columns`` columns."""
     row, column = np.nonzero(quads)
     a = row * columns + column
@@ -134,7 +162,7 @@ def build_hull(
     oval: Oval,
     pose: Pose,
     shape: HullShape,
-) -> tuple[HeadMesh, HeadMesh]:
+) -> "Hull":
     """Inflate a head.
 
     Args:
@@ -145,9 +173,9 @@ def build_hull(
         shape: how thick the head is.
 
     Returns:
-        The opaque mesh (front and back, closed) and the soft fringe.
+        The opaque mesh (front and back, closed), the soft fringe, and the points that both are made of.
     """
-    grid = _Grid.over(alpha.shape[0])
+    grid = Grid.over(alpha.shape[0])
     opaque = grid.sample(alpha) > 0.97
     soft = grid.sample(gaussian_filter(alpha, 2.0)) > 0.004
     hole = grid.sample(binary_erosion(inside, iterations=max(2, grid.side // 48))) > 0.99
@@ -167,7 +195,7 @@ def build_hull(
     lean = shape.lean * wall_length * np.exp(-outline.reshape(-1) / 0.25)  # hidden from the source view, so it may leave its rays
     rear = HeadMesh.on_rays(grid.xy + inward * (scale * (1 + 2 * PAD) * lean)[:, None], back, pose, anchors, np.zeros_like(weights))
 
-    solid, kept = _quads(opaque), _quads(soft & ~hole)
+    solid, kept = quads_of(opaque), quads_of(soft & ~hole)
     edges = _skirt(solid, grid.columns)
     throat = (away < 0.12) & (skull < 0.35)  # continues the chin, everything else the hair
     layers = np.where(throat[edges].all(1), LAYER_FRONT, LAYER_BACK)
@@ -175,15 +203,16 @@ def build_hull(
     mirrored = fore.uvw[:, :2] / fore.uvw[:, 2:] + inward * (scale * length)[:, None]
     wall = HeadMesh.cat([fore, replace(rear, uvw=np.concatenate([mirrored, np.ones((len(first), 1))], 1) * rear.uvw[:, 2:])])
     parts = [
-        fore.wearing(_triangles(solid & kept, grid.columns), LAYER_FRONT),
-        rear.wearing(_triangles(solid, grid.columns)[:, ::-1], LAYER_BACK),
+        fore.wearing(grid_triangles(solid & kept, grid.columns), LAYER_FRONT),
+        rear.wearing(grid_triangles(solid, grid.columns)[:, ::-1], LAYER_BACK),
         wall.wearing(_bridge(edges, len(first)), np.tile(layers, 2)),
     ]
-    return HeadMesh.cat([_compact(part) for part in parts]), _compact(fore.wearing(_triangles(kept & ~solid, grid.columns), LAYER_FRONT))
+    fringe = compact(fore.wearing(grid_triangles(kept & ~solid, grid.columns), LAYER_FRONT))
+    return Hull(HeadMesh.cat([compact(part) for part in parts]), fringe, grid, opaque, fore, front, away, scale * (1 + 2 * PAD))
 
 
 @dataclass(frozen=True)
-class _Grid:
+class Grid:
     """Vertices ``STEP`` pixels apart over the whole canvas."""
 
     side: int
@@ -192,11 +221,26 @@ class _Grid:
     xy: np.ndarray
 
     @classmethod
-    def over(cls, side: int) -> "_Grid":
+    def over(cls, side: int) -> "Grid":
         """Cover a canvas of ``side`` pixels."""
         ticks = np.arange(0, side + 1, STEP)
         spots = np.stack(np.meshgrid(ticks, ticks), -1).reshape(-1, 2)
         return cls(side, len(ticks), spots, from_canvas(spots / side))
+
+    def over_mesh(
+        self, xy: Float[np.ndarray, "v 2"], values: Float[np.ndarray, " v"], triangles: Int[np.ndarray, "f 3"]
+    ) -> Float[np.ndarray, "r r"]:
+        """Values of a mesh's vertices at the vertices of the grid, 0 where the mesh (canvas coordinates) is not."""
+        flat = (xy * self.side / STEP + 0.5) / self.columns * 2 - 1
+        clip = np.concatenate([flat, np.zeros((len(flat), 1)), np.ones((len(flat), 1))], 1).astype(np.float32)
+        fragments = rasterize_arrays(clip, np.ascontiguousarray(triangles), self.columns, self.columns)
+        return interpolate_arrays(values[:, None].astype(np.float32), fragments, triangles)[..., 0]
+
+    def stretched(self, values: Float[np.ndarray, "r r"]) -> Float[np.ndarray, "c c"]:
+        """Values at the vertices as a picture of the canvas."""
+        spots = ((np.arange(self.side) + 0.5) / STEP).astype(np.float32)
+        columns, rows = np.meshgrid(spots, spots)
+        return cv2.remap(values.astype(np.float32), columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
     def sample(self, image: np.ndarray) -> np.ndarray:
         """A canvas picture at the vertices, (rows, columns)."""
@@ -205,7 +249,7 @@ class _Grid:
 
 
 def _depths(
-    grid: _Grid, oval: Oval, pose: Pose, shape: HullShape, outline: np.ndarray, neighbours: tuple[np.ndarray, np.ndarray, np.ndarray]
+    grid: Grid, oval: Oval, pose: Pose, shape: HullShape, outline: np.ndarray, neighbours: tuple[np.ndarray, np.ndarray, np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Camera distance of front and back at every vertex, and how much skull (0..1) is behind it."""
     near, index, away = neighbours
@@ -245,7 +289,7 @@ def _inward(outline: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "n 2"]:
     return direction / np.maximum(np.linalg.norm(direction, axis=1, keepdims=True), 1e-9)
 
 
-def _compact(mesh: HeadMesh) -> HeadMesh:
+def compact(mesh: HeadMesh) -> HeadMesh:
     """Drop vertices that no triangle uses."""
     used, triangles = np.unique(mesh.triangles, return_inverse=True)
     return HeadMesh(

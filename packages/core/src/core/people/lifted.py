@@ -11,12 +11,14 @@ from core.camera import FIT_DISTANCE, FIT_FOCAL
 from core.errors import PortraitError
 from core.face.coeffs import FaceCoeffs
 from core.people.canvas import HAIR, HEAD_CLASSES, PAD, TORSO_CLASSES, extend, to_canvas
+from core.people.curtain import curtain, dress_hair, hair_share
 from core.people.eyes import Eyes, Irises, add_complete_eyes
 from core.people.geometry import LAYER_EYES, LAYER_FRONT, LAYER_TEETH, HeadMesh, Pose, unproject
 from core.people.hidden_side import far_cheek
 from core.people.hull import HullShape, Oval, build_hull
 from core.people.openings import cavity, continue_colours, grain, made_texture, nearest, polygon_mask, sheet, teeth_strip, tongue
 from core.people.person import Person, Torso
+from core.people.rim import worn_rim
 from core.people.surface import FaceMotion, boundary_loops, face_surface
 from core.people.torso import complete_torso
 from core.perception.parts import Parsing
@@ -177,8 +179,10 @@ def assemble(image: np.ndarray, name: str, fit: Fit, labels: np.ndarray, head_al
     picture, classes, alpha = extend(layers.head_image, labels, head_alpha)
     inside = polygon_mask(to_canvas(fit.xy[loops["oval"]]), picture.shape[0])
     alpha = np.where(inside, 1.0, alpha).astype(np.float32)
-    solid, fringe, eyes = _meshes(fit, alpha, inside)
+    share = hair_share(classes == HAIR) * (alpha > 0.5)
+    solid, fringe, eyes, shown = _meshes(fit, alpha, inside, share)
     textures, classes = _textures(picture, fit, classes, alpha, inside)
+    dress_hair(textures, classes, picture, share, shown, inside)
     front, skin = textures[LAYER_FRONT, ..., :3], classes[LAYER_FRONT] != HAIR
     cheek, side = far_cheek(front, fit.motion.measured, face.triangles.numpy(), fit.pose, skin)
     textures, classes = np.concatenate([textures, side[None]]), np.concatenate([classes, classes[LAYER_FRONT][None]])
@@ -202,16 +206,18 @@ def assemble(image: np.ndarray, name: str, fit: Fit, labels: np.ndarray, head_al
     )
 
 
-def _meshes(fit: Fit, alpha: np.ndarray, inside: np.ndarray) -> tuple[HeadMesh, HeadMesh, Eyes]:
+def _meshes(fit: Fit, alpha: np.ndarray, inside: np.ndarray, share: np.ndarray) -> tuple[HeadMesh, HeadMesh, Eyes, np.ndarray]:
     face, loops = face_and_loops()
     measured, pose = fit.motion.measured, fit.pose
     rim = measured[[234, 454, 127, 356], 2].mean() - 0.16
     shape = HullShape(rim=float(rim), chin=(float(measured[152, 1]), float(measured[152, 2])), front=float(measured[10, 2] - rim + 0.08))
     oval = Oval.of(loops["oval"], fit.xy, fit.distance)
-    hull, fringe = build_hull(alpha, inside, oval, pose, shape)
+    hull = build_hull(alpha, inside, oval, pose, shape)
+    hanging, shown = curtain(hull, share, (fit.xy, fit.distance, face.triangles.numpy()), pose)
     balls = [sheet(measured[loops[eye]], pose, LAYER_EYES, 0.025, (0.05, 0.04, 0.03)) for eye in ("right_eye", "left_eye")]
-    parts = [*balls, face_surface(face.triangles.numpy(), measured, pose, LAYER_FRONT), hull, *mouth(measured, loops["mouth"], pose)]
-    return HeadMesh.cat(parts), fringe, _eyes(fit, loops, len(balls[0].vertices))
+    mask = worn_rim(face_surface(face.triangles.numpy(), measured, pose, LAYER_FRONT), pose.apply(measured), loops["oval"])
+    parts = [*balls, mask, hull.solid, *mouth(measured, loops["mouth"], pose)]
+    return HeadMesh.cat(parts), HeadMesh.cat([hull.fringe, hanging]), _eyes(fit, loops, len(balls[0].vertices)), shown
 
 
 def _eyes(fit: Fit, loops: dict[str, np.ndarray], count: int) -> Eyes:

@@ -9,6 +9,8 @@ from core.people.openings import continue_colours
 
 NECK = 0.68
 """Half width of the hidden part of the neck, in half widths of the face."""
+TUCKED = 0.03
+"""How far the torso goes on behind whatever of the head hides it, in sides of the photograph."""
 
 
 def complete_torso(
@@ -35,7 +37,7 @@ def complete_torso(
         return image, np.zeros_like(mask)
     seen = mask * gaussian_filter(_grown(visible, 3).astype(np.float32), 1.0) * ~head
     neck = _neck(xy, side) * (mask > 0.3)
-    hidden = np.maximum(neck, _shoulders(visible, head)) * head
+    hidden = np.maximum(neck, _shoulders(visible, head) | _grown(visible, round(TUCKED * side))) * head
     soft = gaussian_filter(np.maximum(hidden, visible).astype(np.float32), 1.0)
     alpha = np.where(head, soft, np.maximum(seen, soft * (mask > 0.5)))
     known = visible | (head & (neck > 0.5) & (mask > 0.7))
