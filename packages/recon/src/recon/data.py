@@ -51,6 +51,10 @@ class ReconDataModule(ClipDataModule):
         mirror: bool = True,
         teacher: TeacherOptions = TeacherOptions(),  # noqa: B008 - frozen
         live: bool = False,
+        relit: float = 0.0,
+        toned: float = 0.0,
+        aged: float = 0.0,
+        gaze: float = 3.0,
     ) -> None:
         """Options.
 
@@ -69,10 +73,15 @@ class ReconDataModule(ClipDataModule):
             mirror: flip every other training sample left to right.
             teacher: EG3D teacher; without a pickle there is none.
             live: draw the ``people`` in the loader's processes instead of reading a store; 0 people: all photographs.
+            relit: share (0..1) of the training people made of photographs that get light from elsewhere; this and the following matter
+                where people are made, in a new store or ``live``.
+            toned: share of them that get skin of another tone.
+            aged: share of them that look older or younger.
+            gaze: standard deviation of the gaze of made people sideways, degrees; 0: as in their source view.
         """
         online = teacher.pickle is not None
         super().__init__(root, people, photos, frames, size, batch_size, pairs_per_clip, 0 if online else num_workers, seed,
-                         live=live and not online)  # fmt: skip
+                         live=live and not online, relit=relit, toned=toned, aged=aged, gaze=gaze)  # fmt: skip
         self.views, self.photo_share, self.mirror = views, photo_share, mirror
         self.collate = torch.tensor if online else collate_views
         self.teaching = teacher

@@ -25,6 +25,8 @@ from core.perception.parts import Parsing
 
 TOOTHY = 0.035
 """Opening of the mouth in 3DMM units from which on the photograph's own teeth are used."""
+CUT = 0.74
+"""Share of the upper border that may show head: what is cut off of so much is completed well; more is big hair or a hat."""
 _TORSO_PIVOT = (0.0, -0.95, -0.45)
 
 
@@ -165,7 +167,7 @@ def check(fit: Fit, labels: UInt8[np.ndarray, "s s"], name: str) -> None:
     if fit.xy.min() < 0.01 or fit.xy.max() > 0.99:
         reasons.append("the face is cut off")
     head = np.isin(labels, HEAD_CLASSES)
-    if head[0].mean() > 0.65:
+    if head[0].mean() > CUT:
         reasons.append("the top of the head is cut off")
     if head.mean() < 0.08:
         reasons.append("no head was found around the face")

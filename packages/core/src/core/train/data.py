@@ -1,5 +1,6 @@
 """Clips of labelled people as LightningDataModules; the people are made here when there are none yet, or while training goes on."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,10 @@ class ClipDataModule(LightningDataModule):
         triples: bool = False,
         live: bool = False,
         torso_delay: float = 0.0,
+        relit: float = 0.0,
+        toned: float = 0.0,
+        aged: float = 0.0,
+        gaze: float = PlanOptions.gaze,
     ) -> None:
         """Options.
 
@@ -57,6 +62,11 @@ class ClipDataModule(LightningDataModule):
             triples: also give the frames just before and after the target; made people get four triples each.
             live: draw the ``people`` in the loader's processes instead of reading a store; 0 people: all photographs.
             torso_delay: seconds by which the torso of made triples lags behind the head (``core.data.plan.PlanOptions``).
+            relit: share (0..1) of the training people made of photographs that get light from elsewhere; this and the following matter
+                where people are made, in a new store or ``live``.
+            toned: share of them that get skin of another tone.
+            aged: share of them that look older or younger.
+            gaze: standard deviation of the gaze of made people sideways, degrees; 0: as in their source view.
         """
         super().__init__()
         self.address, self.root = root, Path(root)
@@ -64,7 +74,8 @@ class ClipDataModule(LightningDataModule):
         self.batch_size, self.num_workers = batch_size, num_workers
         self.pairs_per_clip, self.seed = pairs_per_clip, seed
         self.triples, self.live = triples, live
-        self.options = PlanOptions(frames, triples=4 if triples else 0, torso_delay=torso_delay)
+        self.shares = {"relit": relit, "toned": toned, "aged": aged}
+        self.options = PlanOptions(frames, triples=4 if triples else 0, gaze=gaze, torso_delay=torso_delay)
 
     def prepare_data(self) -> None:
         """Make the people once per machine; an interrupted making is taken up again.
@@ -122,7 +133,7 @@ class ClipDataModule(LightningDataModule):
     def _sources(self) -> list[ClipSource]:
         if self.photos is None:
             return [SeedSource(self.seed + number) for number in range(10 + 2 * self.people)]
-        photos = find_photos(self.photos)
+        photos = [replace(photo, **self.shares) for photo in find_photos(self.photos)]
         return [photos[index] for index in np.random.default_rng(self.seed).permutation(len(photos))]
 
     def _loader(self, split: Split, pairs_per_clip: int, shuffle: bool) -> DataLoader[Any]:
