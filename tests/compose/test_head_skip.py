@@ -7,8 +7,10 @@ import torch
 from compose import HTBSR, HTBSRConfig
 from compose.box import Box
 from compose.fusion import over
-from compose.head_skip import head_layer
+from compose.head_skip import LASHES, HeadSkip, head_layer
 from compose.lookback import LookBack
+from core.face.lids import EDGES
+from core.face.model import FaceModel
 from torch import nn
 
 CONFIG = HTBSRConfig.preset("debug")
@@ -38,7 +40,7 @@ def inputs(config: HTBSRConfig = CONFIG, seen: float = 1.0) -> tuple[dict, dict]
     feature = torch.rand(1, config.feature_channels, raw, raw, generator=generator) * 2 - 1
     keypoints = torch.zeros(1, 68, 3)
     whole = torch.ones(1, 1, 2 * raw, 2 * raw)
-    view = LookBack(place, seen * whole, whole)
+    view = LookBack(place, seen * whole, whole, torch.zeros(1, 2, 2 * raw, 2 * raw))
     return given, {"feature": feature, "weights": weights, "kp_src": keypoints, "kp_drv": keypoints, "view": view}
 
 
@@ -122,3 +124,37 @@ def test_what_is_missing_is_said(missing):
         drive.pop("view")
         with pytest.raises(ValueError, match="look_back"):
             model(**drive, source=model.prepare(**given))
+
+
+def test_shutting_lids_show_the_photograph_with_shut_eyes_and_lashes():
+    generator = torch.Generator().manual_seed(0)
+    size, raw = 64, 16
+    ticks = (torch.arange(raw) * 2 + 1) / raw - 1
+    place = torch.stack(torch.meshgrid(ticks, ticks, indexing="xy"), -1)[None]
+    whole, lids = torch.ones(1, 1, 2 * raw, 2 * raw), torch.zeros(1, 2, 2 * raw, 2 * raw)
+    lids[:, 0, 10:20] = 1
+    lids[:, 1, 16:20] = 1
+    layer = torch.cat(
+        [torch.rand(1, 3, size, size, generator=generator), torch.ones(1, 1, size, size), torch.full((1, 3, size, size), -0.4)], 1
+    )
+    moved = HeadSkip.move(layer, LookBack(place, whole, whole, lids))
+    as_it_was = HeadSkip.move(layer[:, :4], LookBack(place, whole, whole, lids))
+    torch.testing.assert_close(moved[:, :3, 23:30], torch.full((1, 3, 7, size), -0.4), atol=1e-5, rtol=0)
+    torch.testing.assert_close(moved[:, :3, 34:38], torch.full((1, 3, 4, size), 0.6 * (1 - LASHES) - 1), atol=1e-5, rtol=0)
+    for rows in (slice(0, 18), slice(42, size)):
+        torch.testing.assert_close(moved[:, :, rows], as_it_was[:, :, rows], atol=0, rtol=0)
+
+
+def test_eyes_are_painted_shut_where_the_landmarks_are():
+    face = FaceModel.embedded()
+    points = face.mean[face.keypoints468][None, :, :2] * torch.tensor([0.45, -0.45]) + 0.5
+    head = torch.rand(1, 3, 128, 128, generator=torch.Generator().manual_seed(0)) - 0.5
+    layer = head_layer(head, torch.ones(1, 1, 128, 128), points.float())
+    changed = (layer[:, 4:] - layer[:, :3]).abs().amax((0, 1)) > 0.02  # beyond rounding
+    low, high = (points[0, list(EDGES[0] + EDGES[1])].amin(0) * 128).long(), (points[0, list(EDGES[0] + EDGES[1])].amax(0) * 128).long()
+    rows, columns = torch.nonzero(changed).unbind(1)
+    assert changed.sum() > 100
+    assert rows.min() > low[1] - 15
+    assert rows.max() < high[1] + 15
+    assert columns.min() > low[0] - 10
+    assert columns.max() < high[0] + 10

@@ -1,10 +1,14 @@
 """Looking back: pixels of a frame are followed to the photograph, against projected vertices."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from compose.lookback import head_surface, look_back
 from core.camera import FIT_FOCAL, Camera
 from core.face.coeffs import FaceCoeffs
+from core.face.expression import close_eyes
+from core.face.lids import EDGES, FOLDS, LOWER
 from core.face.model import FaceModel, pose_points, project
 from core.render.volume import Rendering
 from torch.nn import functional as F
@@ -116,3 +120,22 @@ def test_the_inside_of_a_mouth_that_was_shut_is_not_seen():
     inside = [F.grid_sample(seen, lips.view(1, 1, 1, 2), align_corners=False).item() for seen in (opened, same)]
     assert inside[0] < 0.3
     assert inside[1] > 0.95
+
+
+def test_lids_that_shut_are_marked_between_their_fold_and_the_lower_lid():
+    source = FaceCoeffs(torch.zeros(1, 80), torch.zeros(1, 64), torch.zeros(1, 3), torch.zeros(1, 3))
+    shut = replace(source, exp=close_eyes(FACE, source.id, source.exp, torch.ones(1)))
+    empty = Rendering(torch.zeros(1, 3, SIZE, SIZE), torch.full((1, 1, SIZE, SIZE), 2.7), torch.zeros(1, 1, SIZE, SIZE))
+    lids = head_surface(FACE, empty, DEEP, shut, source.exp).lids
+    points = project(pose_points(FACE.vertices(shut.id, shut.exp), shut.euler, shut.trans))[0] * 2 * SIZE
+    marked = torch.zeros(2 * SIZE, 2 * SIZE, dtype=torch.bool)
+    for eye in range(2):
+        fold, low = points[list(FOLDS[eye])], points[list(LOWER[eye])]
+        middle = (points[EDGES[eye][4]] - 0.5).round().long()
+        assert lids[0, 0, middle[1] - 2, middle[0]] > 0.9
+        assert lids[0, 1, middle[1] - 1 : middle[1] + 2, middle[0]].max() > 0.8
+        area = torch.cat([fold, low])
+        (left, top), (right, bottom) = (area.amin(0) - 5).long(), (area.amax(0) + 9).long()
+        marked[top:bottom, left:right] = True
+    assert lids[0, :, ~marked].max() == 0
+    assert head_surface(FACE, empty, DEEP, source, shut.exp).lids[:, 0].max() == 0  # opened eyes

@@ -1,6 +1,7 @@
 """The photograph's own pixels for the head: laid over the drawn head wherever the network trusts them (ours, not in the paper)."""
 
 import torch
+from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -14,17 +15,51 @@ KNOWN = 0.5
 DOUBT = 0.02
 """How far from 0 and 1 ``seen`` is taken, so that the network can overrule it."""
 
+LASHES = 0.75
+"""How much light the lashes of shut eyes take from the skin."""
+
 
 @torch.no_grad()
-def head_layer(head: Float[Tensor, "b 3 S S"], mask: Float[Tensor, "b 1 S S"]) -> Float[Tensor, "b 4 S S"]:
-    """Colours that go on beyond the head's edge, and its opacity.
+def head_layer(
+    head: Float[Tensor, "b 3 S S"], mask: Float[Tensor, "b 1 S S"], landmarks: Float[Tensor, "b 468 2"] | None = None
+) -> Float[Tensor, "b c S S"]:
+    """Colours that go on beyond the head's edge, and its opacity; then, with ``landmarks``, the colours with shut eyes.
 
     Args:
         head: head over -1 (multiplied by its mask).
         mask: opacity in [0, 1].
+        landmarks: of the face, [0, 1] across the picture, y down.
     """
     known = (mask > KNOWN).to(mask)
-    return torch.cat([bleed((head + 1) / mask.clamp_min(KNOWN) - 1, known), mask], 1)
+    colours = bleed((head + 1) / mask.clamp_min(KNOWN) - 1, known)
+    return torch.cat([colours, mask] if landmarks is None else [colours, mask, with_shut_eyes(colours, landmarks)], 1)
+
+
+def with_shut_eyes(colours: Float[Tensor, "b 3 S S"], landmarks: Float[Tensor, "b 468 2"]) -> Float[Tensor, "b 3 S S"]:
+    """Skin over eyes and upper lids (``core.people.shut_eyes``), in numpy: once per source."""
+    from core.people.shut_eyes import shut_eyes
+
+    pictures = rearrange((colours.clamp(-1, 1) + 1) * 127.5 + 0.5, "b c h w -> b h w c").to(torch.uint8).cpu().numpy()
+    painted = [
+        torch.from_numpy(shut_eyes(picture, xy, lashes=0.0)) for picture, xy in zip(pictures, landmarks.double().cpu().numpy(), strict=True)
+    ]
+    return rearrange(torch.stack(painted), "b h w c -> b c h w").to(colours) / 127.5 - 1
+
+
+def shut_lids(
+    colours: Float[Tensor, "b 3 S S"], shut: Float[Tensor, "b 3 S S"], place: Float[Tensor, "b S S 2"], lids: Float[Tensor, "b 2 f f"]
+) -> Float[Tensor, "b 3 S S"]:
+    """Where lids close, the photograph gives way to the one with shut eyes, and lashes are drawn; only rows with lids are looked up."""
+    rows = torch.nonzero(lids.amax((0, 1, 3)) > 0)[:, 0]
+    if not len(rows):
+        return colours
+    scale = colours.shape[-1] // lids.shape[-1]
+    high = slice(int(rows[0]), int(rows[-1]) + 1)
+    part = slice(high.start * scale, high.stop * scale)
+    skin = F.grid_sample(shut, place[:, part], padding_mode="border", align_corners=False)
+    share, lashes = F.interpolate(lids[:, :, high], scale_factor=float(scale), mode="bilinear", align_corners=False).chunk(2, 1)
+    drawn = (torch.lerp(colours[:, :, part], skin, share) + 1) * (1 - LASHES * lashes) - 1
+    return torch.cat([colours[:, :, : part.start], drawn, colours[:, :, part.stop :]], 2)
 
 
 class HeadSkip(nn.Module):
@@ -43,12 +78,15 @@ class HeadSkip(nn.Module):
             nn.init.zeros_(last.bias)
 
     @staticmethod
-    def move(layer: Float[Tensor, "b 4 S S"], view: LookBack) -> Float[Tensor, "b 4 S S"]:
-        """The photograph's head as the frame shows it: over -1, with its opacity."""
+    def move(layer: Float[Tensor, "b c S S"], view: LookBack) -> Float[Tensor, "b 4 S S"]:
+        """The photograph's head as the frame shows it: over -1, with its opacity. ``layer`` as ``head_layer`` makes it."""
         place = F.interpolate(view.place.permute(0, 3, 1, 2), size=layer.shape[-2:], mode="bilinear", align_corners=False)
-        moved = F.grid_sample(layer, place.permute(0, 2, 3, 1), padding_mode="border", align_corners=False)
-        alpha = moved[:, 3:]
-        return torch.cat([(moved[:, :3] + 1) * alpha - 1, alpha], 1)
+        place = place.permute(0, 2, 3, 1)
+        moved = F.grid_sample(layer[:, :4], place, padding_mode="border", align_corners=False)
+        colours, alpha = moved[:, :3], moved[:, 3:]
+        if layer.shape[1] > 4:
+            colours = shut_lids(colours, layer[:, 4:], place, view.lids)
+        return torch.cat([(colours + 1) * alpha - 1, alpha], 1)
 
     @staticmethod
     def evidence(moved: Float[Tensor, "b 4 S S"], view: LookBack, weights: Float[Tensor, "b 1 r r"]) -> Float[Tensor, "b 7 f f"]:

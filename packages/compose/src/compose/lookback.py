@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from core.camera import FIT_DISTANCE, WORLD_SCALE, Camera
 from core.face.coeffs import FaceCoeffs
+from core.face.lids import closed_lids
 from core.face.model import FaceModel, pose_points
 from core.face.pncc import clip_coordinates
 from core.nn.morphology import erode
@@ -32,6 +33,14 @@ TOLERANCE = 0.03
 """World units by which two depths of one point may differ."""
 GRAZING, DEEP = 0.2, 0.3
 """World units of the planes' volume on a ray from which on its rendering begins to tell something, and tells all."""
+SLIT = 2
+"""Half the height, in pixels of 256, of the slit that shut lids of the mesh may leave between them."""
+FROM_SHUT = (0.5, 0.9)
+"""How far lids are shut from which on a line of lashes begins to show, and shows in full."""
+SHUT = (0.85, 0.97)
+"""How far lids are shut from which on that slit begins to count as shut, and does."""
+EDGE = (0.6, 0.95)
+"""How near the edge of a lid their line begins and is full, on a scale from 0 at its fold to 1."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +53,7 @@ class HeadSurface:
         skin: 1 where the face mesh is seen, 0 around it and in its eyes and mouth; twice as fine as the rest, for lips and lids.
         holes: 1 in eyes and mouth of the mesh; as fine.
         shift: world vector from the point to where the same skin is with the other expression; fades out around the face.
+        lids: how far lids are shut, compared with the other expression, and how much of their lashes shows; 0 elsewhere; as fine.
     """
 
     distance: Float[Tensor, "b 1 r r"]
@@ -51,6 +61,7 @@ class HeadSurface:
     skin: Float[Tensor, "b 1 f f"]
     holes: Float[Tensor, "b 1 f f"]
     shift: Float[Tensor, "b 3 r r"]
+    lids: Float[Tensor, "b 2 f f"]
 
 
 @dataclass(frozen=True)
@@ -63,11 +74,14 @@ class LookBack:
             in the photograph, as for big hair: nothing is known to be in front. 0 inside a mouth or eye that is shut in the photograph, or
             less open. Twice as fine as ``place``.
         skin: 1 where the face mesh is seen in the frame; as fine.
+        lids: how far lids are shut, compared with the photograph, and how much of their lashes shows; 0 elsewhere; as fine. There the
+            photograph has little to show: an open eye folds its lid away.
     """
 
     place: Float[Tensor, "b r r 2"]
     seen: Float[Tensor, "b 1 f f"]
     skin: Float[Tensor, "b 1 f f"]
+    lids: Float[Tensor, "b 2 f f"]
 
 
 @torch.no_grad()
@@ -90,10 +104,10 @@ def head_surface(
         mask: opacity of the head in this view, if there is a picture of it: where it shows a head that is not rendered, nothing is known.
     """
     size = rendering.depth.shape[-1]
-    vertices = face.vertices(coeffs.id, coeffs.exp)
+    vertices, other = (face.vertices(coeffs.id, exp) for exp in (coeffs.exp, other_exp))
     posed = pose_points(vertices, coeffs.euler, coeffs.trans)
     away = (posed - posed.new_tensor([0.0, 0.0, FIT_DISTANCE])).norm(dim=-1, keepdim=True)
-    values = torch.cat([away, face.vertices(coeffs.id, other_exp) - vertices], -1) * WORLD_SCALE
+    values = torch.cat([away, other - vertices], -1) * WORLD_SCALE
     clip = clip_coordinates(posed)
     fragments, finer = (rasterize(clip, face.triangles, (side, side)) for side in (size, 2 * size))
     mesh = rearrange(interpolate(values, fragments, face.triangles), "b h w c -> b c h w").to(rendering.depth)
@@ -110,7 +124,17 @@ def head_surface(
     trust = smooth(erode(face_area, fade), fade)
     share = smooth(face_area, 2 * fade)
     holes = finer_map(face_area) * (1 - fine_skin)
-    return HeadSurface(volume.lerp(mesh[:, :1], trust), known, fine_skin, holes, mesh[:, 1:] * share)
+    lids = rearrange(interpolate(closed_lids(vertices, other), finer, face.triangles), "b h w c -> b c h w").to(mesh)
+    return HeadSurface(volume.lerp(mesh[:, :1], trust), known, fine_skin, holes, mesh[:, 1:] * share, with_lashes(lids))
+
+
+def with_lashes(lids: Float[Tensor, "b 2 f f"]) -> Float[Tensor, "b 2 f f"]:
+    """From how far lids are shut and how near their edges are to how far they are shut and how dark their lashes."""
+    (low, high), (start, full), (near, edge) = SHUT, FROM_SHUT, EDGE
+    grown = F.max_pool2d(lids[:, :1], 2 * SLIT + 1, stride=1, padding=SLIT)
+    closed = torch.maximum(lids[:, :1], ((grown - low) / (high - low)).clamp(0, 1))  # over the slit between lids that are nearly shut
+    lashes = ((smooth(lids[:, 1:], 1) - near) / (edge - near)).clamp(0, 1) * ((closed - start) / (full - start)).clamp(0, 1)
+    return torch.cat([closed, lashes], 1)
 
 
 @torch.no_grad()
@@ -135,7 +159,7 @@ def look_back(frame: HeadSurface, camera: Camera, source: HeadSurface, source_ca
     finer = finer_map(rearrange(place, "b h w c -> b c h w"))
     shut = F.grid_sample(source.skin, rearrange(finer, "b c h w -> b h w c"), align_corners=False)
     stretched = 1 - area(finer).clamp(0, 1)
-    return LookBack(place, seen * (1 - frame.holes * torch.maximum(shut, stretched)), frame.skin)
+    return LookBack(place, seen * (1 - frame.holes * (1 - frame.lids[:, :1]) * torch.maximum(shut, stretched)), frame.skin, frame.lids)
 
 
 def area(place: Float[Tensor, "b 2 f f"]) -> Float[Tensor, "b 1 f f"]:

@@ -38,7 +38,8 @@ class SourceFeatures:
         background: encoded background at the fusion size.
         background_rgb: background image at the fusion size.
         background_image: background image at full size.
-        head: colours of the photograph's head, continued beyond its edge, and its opacity; with ``head_skip`` only.
+        head: colours of the photograph's head, continued beyond its edge, its opacity, and its colours with shut eyes if its landmarks are
+            known; with ``head_skip`` only.
         keypoints: found in the photograph's head; with ``keypoint_source="learned"`` only.
         scenery: the background as ``Mixer`` wants it; only if the network was folded.
     """
@@ -47,7 +48,7 @@ class SourceFeatures:
     background: Float[Tensor, "b c f f"]
     background_rgb: Float[Tensor, "b 3 f f"]
     background_image: Float[Tensor, "b 3 S S"]
-    head: Float[Tensor, "b 4 S S"] | None = None
+    head: Float[Tensor, "b q S S"] | None = None
     keypoints: Float[Tensor, "b k 3"] | None = None
     scenery: Float[Tensor, "b n f f"] | None = None
 
@@ -186,6 +187,7 @@ class HTBSR(nn.Module, Pretrained):
         torso_mask: Float[Tensor, "b 1 S S"] | None = None,
         head_image: Float[Tensor, "b 3 S S"] | None = None,
         head_mask: Float[Tensor, "b 1 S S"] | None = None,
+        landmarks: Float[Tensor, "b 468 2"] | None = None,
     ) -> SourceFeatures:
         """Everything that depends on the source only; differentiable, so that training can call it for every batch.
 
@@ -196,6 +198,7 @@ class HTBSR(nn.Module, Pretrained):
             torso_mask: where ``torso_image`` holds torso, if known; otherwise found from the classes and the black around it.
             head_image: the photograph's head over -1; needed with ``head_skip`` and with learned key points.
             head_mask: its opacity in [0, 1]; needed with ``head_skip``.
+            landmarks: of its face, [0, 1] across the picture; with ``head_skip`` they let its eyes shut, without them lids are stretched.
 
         Raises:
             ValueError: ``head_skip`` or learned key points without the head.
@@ -204,7 +207,7 @@ class HTBSR(nn.Module, Pretrained):
         if self.head_skip is not None:
             if head_image is None or head_mask is None:
                 raise ValueError("head_skip=True needs head_image and head_mask, the photograph's head")
-            head = head_layer(head_image, head_mask)
+            head = head_layer(head_image, head_mask, landmarks)
         keypoints = None
         if self.detector is not None:
             if head_image is None:

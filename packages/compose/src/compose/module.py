@@ -172,8 +172,10 @@ class ComposeModule(StageModule):
     def _compose(self, batch: PairBatch, generator: torch.Generator | None) -> tuple[Rendering, Composite]:
         head, view = self._head(batch, generator)
         background = batch.background if self.inpaint else batch.source.image
+        person = batch.source
+        landmarks = (person.landmarks(self.face)[..., :2] + 1) / 2 if self.htbsr.config.head_skip else None
         source = self.htbsr.prepare(
-            batch.torso, batch.source.segmap, background, head_image=batch.source.head, head_mask=batch.source.head_mask
+            batch.torso, person.segmap, background, head_image=person.head, head_mask=person.head_mask, landmarks=landmarks
         )
         followed = batch.target.torso_keypoints
         driving = batch.target.keypoints if followed is None else followed

@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from portrait.plan import Plan
-from portrait.source import to_image, torso_keypoints
+from portrait.source import face_points, to_image, torso_keypoints
 from portrait.stream import prefetch, side_by_side
 from portrait.timing import StageTimer
 
@@ -132,7 +132,7 @@ class Renderer:
             camera = self._camera(source.coeffs)
             planes = self.avatar.canonical(source.head.to(self.device), camera) if source.planes is None else source.planes.to(self.device)
             layers = (source.torso, source.segmap, plan.background, source.torso_mask, source.head, source.head_mask)
-            features = self.compositor.prepare(*(x.to(self.device) for x in layers))
+            features = self.compositor.prepare(*(x.to(self.device) for x in layers), face_points(self.face, source.coeffs))
             surface = None
             if self.compositor.config.head_skip:
                 head = self.avatar.renderer.render_raw(planes, camera)

@@ -58,6 +58,11 @@ def torso_keypoints(face: FaceModel, coeffs: FaceCoeffs) -> Float[Tensor, "b 68 
     return torch.cat([flat, torch.zeros_like(flat[..., :1])], -1)
 
 
+def face_points(face: FaceModel, coeffs: FaceCoeffs) -> Float[Tensor, "b 468 2"]:
+    """MediaPipe's points as the coefficients put them, [0, 1] across the square, y down."""
+    return project(pose_points(face.keypoints(coeffs.id, coeffs.exp, 468), coeffs.euler, coeffs.trans))
+
+
 def to_network(image: UInt8[np.ndarray, "h w 3"], size: int) -> Float[Tensor, "1 3 s s"]:
     """A square uint8 picture as float32 in [-1, 1] at ``size``."""
     tensor = rearrange(torch.from_numpy(np.ascontiguousarray(image)).float(), "h w c -> 1 c h w")

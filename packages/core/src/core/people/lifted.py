@@ -16,6 +16,7 @@ from core.people.eyes import Eyes, Irises, add_complete_eyes
 from core.people.geometry import LAYER_EYES, LAYER_FRONT, LAYER_TEETH, HeadMesh, Pose, unproject
 from core.people.hidden_side import far_cheek
 from core.people.hull import HullShape, Oval, build_hull
+from core.people.lids import Lids, add_looks, lid_meshes, lid_triangles
 from core.people.openings import cavity, continue_colours, grain, made_texture, nearest, polygon_mask, sheet, teeth_strip, tongue
 from core.people.person import Person, Torso
 from core.people.rim import worn_rim
@@ -185,6 +186,7 @@ def assemble(image: np.ndarray, name: str, fit: Fit, labels: np.ndarray, head_al
     solid, fringe, eyes, shown = _meshes(fit, alpha, inside, share)
     textures, classes = _textures(picture, fit, classes, alpha, inside)
     dress_hair(textures, classes, picture, share, shown, inside)
+    lids = _lids(textures, fit, eyes)
     front, skin = textures[LAYER_FRONT, ..., :3], classes[LAYER_FRONT] != HAIR
     cheek, side = far_cheek(front, fit.motion.measured, face.triangles.numpy(), fit.pose, skin)
     textures, classes = np.concatenate([textures, side[None]]), np.concatenate([classes, classes[LAYER_FRONT][None]])
@@ -204,21 +206,25 @@ def assemble(image: np.ndarray, name: str, fit: Fit, labels: np.ndarray, head_al
         torso_input,
         layers.background,
         eyes,
+        lids,
         photograph=image,
     )
 
 
 def _meshes(fit: Fit, alpha: np.ndarray, inside: np.ndarray, share: np.ndarray) -> tuple[HeadMesh, HeadMesh, Eyes, np.ndarray]:
+    """Opaque and soft meshes; the opaque one begins with both eyes and both upper lids."""
     face, loops = face_and_loops()
+    triangles = face.triangles.numpy()
     measured, pose = fit.motion.measured, fit.pose
     rim = measured[[234, 454, 127, 356], 2].mean() - 0.16
     shape = HullShape(rim=float(rim), chin=(float(measured[152, 1]), float(measured[152, 2])), front=float(measured[10, 2] - rim + 0.08))
     oval = Oval.of(loops["oval"], fit.xy, fit.distance)
     hull = build_hull(alpha, inside, oval, pose, shape)
-    hanging, shown = curtain(hull, share, (fit.xy, fit.distance, face.triangles.numpy()), pose)
+    hanging, shown = curtain(hull, share, (fit.xy, fit.distance, triangles), pose)
     balls = [sheet(measured[loops[eye]], pose, LAYER_EYES, 0.025, (0.05, 0.04, 0.03)) for eye in ("right_eye", "left_eye")]
-    mask = worn_rim(face_surface(face.triangles.numpy(), measured, pose, LAYER_FRONT), pose.apply(measured), loops["oval"])
-    parts = [*balls, mask, hull.solid, *mouth(measured, loops["mouth"], pose)]
+    lids = lid_triangles(triangles, 0) | lid_triangles(triangles, 1)
+    mask = worn_rim(face_surface(triangles[~lids], measured, pose, LAYER_FRONT), pose.apply(measured), loops["oval"])
+    parts = [*balls, *lid_meshes(triangles, measured, pose), mask, hull.solid, *mouth(measured, loops["mouth"], pose)]
     return HeadMesh.cat(parts), HeadMesh.cat([hull.fringe, hanging]), _eyes(fit, loops, len(balls[0].vertices)), shown
 
 
@@ -228,6 +234,15 @@ def _eyes(fit: Fit, loops: dict[str, np.ndarray], count: int) -> Eyes:
     distance = np.array([fit.distance[loops[eye]].mean() for eye in ("right_eye", "left_eye")])
     looking = fit.looking
     return Eyes.of(lids, fit.pose.remove(unproject(looking.xy, distance)), looking.radius * distance / FIT_FOCAL, 0, count)
+
+
+def _lids(textures: np.ndarray, fit: Fit, eyes: Eyes) -> Lids:
+    """Write the looks of the lids, whose meshes follow those of the eyes, into the texture of the eyes."""
+    looks, direction = add_looks(textures[LAYER_EYES, ..., :3], textures[LAYER_FRONT, ..., :3], to_canvas(fit.xy))
+    textures[LAYER_EYES, ..., :3] = looks
+    face, _ = face_and_loops()
+    count = len(np.unique(face.triangles.numpy()[lid_triangles(face.triangles.numpy(), 0)]))
+    return Lids.of(2 * eyes.count, count, fit.motion.measured, direction)
 
 
 def mouth(measured: np.ndarray, loop: np.ndarray, pose: Pose) -> list[HeadMesh]:
@@ -240,8 +255,8 @@ def mouth(measured: np.ndarray, loop: np.ndarray, pose: Pose) -> list[HeadMesh]:
     if opening > TOOTHY:
         parts.append(sheet(measured[loop], pose, LAYER_TEETH, 0.06, (0.08, 0.004, 0.02)))
     else:
-        parts.append(teeth_strip(upper - back, 0.42 * max(width, 0.45), 0.12, -0.06, (0.01, 0.24), None))
-    parts.append(teeth_strip(lower - back * 1.5, 0.38 * max(width, 0.45), 0.03, -0.12, (0.26, 0.49), (14, 1.0)))
+        parts.append(teeth_strip(upper - back, 0.42 * max(width, 0.45), 0.13, -0.045, (0.01, 0.24), None))
+    parts.append(teeth_strip(lower - back * 1.5, 0.38 * max(width, 0.45), 0.018, -0.12, (0.26, 0.49), (14, 1.0)))
     parts.append(tongue(lower - [0, 0.0, 0.13], 0.36 * max(width, 0.45), (14, 0.9)))
     return parts
 
@@ -307,7 +322,7 @@ def _nearest(labels: np.ndarray, known: Bool[np.ndarray, "h w"]) -> np.ndarray:
 def _enamel(image: np.ndarray, gap: np.ndarray, inside: np.ndarray, fit: Fit) -> np.ndarray:
     """Colour of clean teeth under the light of this photograph."""
     bright = np.percentile(image[inside].astype(np.float32), 85, axis=0)
-    made = np.full(3, bright.mean() * 0.92) * [1.0, 0.96, 0.88]
+    made = bright.mean() * 0.73 * np.array([1.02, 0.965, 0.88]) + 0.24 * bright  # what light there is tints teeth too
     if gap.sum() < 60:
         return made
     seen = image[gap].astype(np.float32)

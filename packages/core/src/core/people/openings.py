@@ -201,7 +201,7 @@ def tongue(tip: Float[np.ndarray, "3"], half_width: float, follow: tuple[int, fl
 def mouth_light(vertices: Float[np.ndarray, "v 3"]) -> float:
     """Brightness of what is made up behind the lips: less light falls in through a smaller opening."""
     opening = float(vertices[13, 1] - vertices[14, 1]) / max(float(np.linalg.norm(vertices[78] - vertices[308])), 0.1)
-    return 0.62 + 0.38 * min(max(opening / 0.45, 0.0), 1.0)
+    return 0.76 + 0.24 * min(max(opening / 0.4, 0.0), 1.0)
 
 
 def made_texture(side: int, enamel: Float[np.ndarray, "3"]) -> UInt8[np.ndarray, "s s 3"]:
@@ -219,15 +219,15 @@ def _made_reflectance(side: int) -> np.ndarray:
     tooth = np.clip(np.searchsorted(widths, position, side="right") - 1, 0, 9)
     across = (position - widths[tooth]) / np.diff(widths)[tooth]
     edge = np.minimum(across, 1 - across)
-    shade = (0.72 + 0.28 * np.clip(edge / 0.14, 0, 1) ** 0.7) * (1 - 0.68 * np.clip(np.abs(u - 0.49) / 0.45, 0, 1) ** 1.7)
+    shade = (0.84 + 0.16 * np.clip(edge / 0.11, 0, 1) ** 0.7) * (1 - 0.6 * np.clip(np.abs(u - 0.49) / 0.45, 0, 1) ** 2)
     for low, upper in ((0.0, True), (0.25, False)):
         inside = (v >= low) & (v < low + 0.25)
         row = np.clip((v - low) / 0.25, 0, 1)
         root = 1 - row if upper else row  # 1 at the gum
         gum = np.clip((root - 0.72 - 0.1 * (edge < 0.12)) / 0.08, 0, 1)[..., None]
-        worn = 0.06 * np.sin(2.3 * tooth + 1)[..., None] * (not upper)  # lower front teeth stand less evenly
-        tone = ((0.94 if upper else 0.78) + worn) * (1 - gum) + gum * np.array([0.62, 0.3, 0.3])
-        gap = np.clip(((0.07 if upper else 0.09) * (1 - np.clip(edge / 0.3, 0, 1) ** 2) + worn[..., 0] - root) / 0.04, 0, 1)[..., None]
+        worn = 0.03 * np.sin(2.3 * tooth + 1)[..., None] * (not upper)  # lower front teeth stand less evenly
+        tone = ((1.0 if upper else 0.74) + worn) * (1 - gum) + gum * np.array([0.62, 0.3, 0.3])
+        gap = np.clip(((0.07 if upper else 0.04) * (1 - np.clip(edge / 0.3, 0, 1) ** 2) + worn[..., 0] - root) / 0.04, 0, 1)[..., None]
         tone = tone * (1 - 0.8 * gap)  # round corners, before the dark of the mouth
         lip = 1 - 0.3 * root[..., None] ** 2  # under the lip; the jaw shades all lower teeth
         image[inside] = (tone * shade[..., None] * lip)[inside]

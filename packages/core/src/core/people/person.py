@@ -14,6 +14,7 @@ from core.face.model import FaceModel, pose_points
 from core.face.model import project as image_points
 from core.people.eyes import Eyes
 from core.people.geometry import LAYER_BACK, LAYER_MADE, HeadMesh, Pose, project
+from core.people.lids import Lids
 from core.people.openings import mouth_light
 from core.people.surface import FaceMotion
 
@@ -52,6 +53,7 @@ class Person:
         torso_input: torso over black as ``core.data.layers`` inpaints it from the source view: what networks are given.
         background: uint8 RGB.
         eyes: how they turn.
+        lids: how they shut; None: the face's own mesh does it all.
         photograph: the source view itself, where there is one.
         reach: how far the head may be turned from its source view, radians of yaw.
     """
@@ -68,6 +70,7 @@ class Person:
     torso_input: UInt8[np.ndarray, "s s 3"]
     background: UInt8[np.ndarray, "s s 3"]
     eyes: Eyes
+    lids: Lids | None = None
     photograph: UInt8[np.ndarray, "s s 3"] | None = field(default=None, repr=False)
     reach: float = math.radians(34.0)
 
@@ -75,6 +78,11 @@ class Person:
     def source_pose(self) -> Pose:
         """Pose in the source view."""
         return Pose.from_euler(self.coeffs.euler[0].numpy(), self.coeffs.trans[0].numpy())
+
+    def worn(self, motion: Float[np.ndarray, "468 3"], gaze: Float[np.ndarray, "2"] | None) -> Float[np.ndarray, "v 3"]:
+        """Texture coordinates of the solid mesh while the face moves by ``motion`` and the eyes look at ``gaze`` (None: as it was)."""
+        uvw = self.solid.uvw if gaze is None else self.eyes.turn(self.solid, self.source_pose, gaze)
+        return uvw if self.lids is None else self.lids.wear(uvw, self.motion.measured + motion)
 
     def plate(self, size: int) -> UInt8[np.ndarray, "size size 3"]:
         """The background at another size; made once."""
@@ -174,8 +182,7 @@ def _draw_head(
     from core.people.drawing import draw, place
 
     rotation, trans = np.ascontiguousarray(pose.rotation), np.ascontiguousarray(pose.trans)
-    solid = person.solid if gaze is None else replace(person.solid, uvw=person.eyes.turn(person.solid, person.source_pose, gaze))
-    meshes, placed = (solid, person.fringe), []
+    meshes, placed = (replace(person.solid, uvw=person.worn(motion, gaze)), person.fringe), []
     for mesh in meshes:
         placed.append(np.empty((len(mesh.vertices), 6), np.float32))
         arrays = mesh.vertices, mesh.uvw, mesh.anchors, mesh.weights

@@ -84,7 +84,8 @@ class DevicePerson:
         person = self.person
         poses = [Pose.from_euler(*pose) for pose in zip(euler, trans, strict=True)]
         motions = np.stack([person.motion(code) for code in exp])
-        uvw = None if gaze is None else np.stack([person.eyes.turn(person.solid, person.source_pose, look) for look in gaze])
+        looks = [None] * len(motions) if gaze is None else gaze
+        uvw = np.stack([person.worn(motion, look) for motion, look in zip(motions, looks, strict=True)])
         solid = self._samples(self.solid, motions, poses, size * step, uvw)
         fringe = self._samples(self.fringe, motions, poses, size * step, None)
         gain = np.ones((len(exp), len(person.textures)), np.float32)
