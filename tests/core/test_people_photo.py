@@ -91,3 +91,16 @@ def test_hair_greys_and_skin_does_not():
     assert photographs[1] > photographs[0]
     once, again = (Age.sample(np.random.default_rng(3)) for _ in range(2))
     assert once == again
+
+
+def test_a_turned_head_is_turned_less_to_the_side_that_it_hides():
+    from core.people.lifted import REACH, reach_from
+    from core.people.motion import sample_pose
+
+    who = person()
+    own = float(who.coeffs.euler[0, 1])
+    assert who.reach == reach_from(own)
+    assert REACH - abs(own) < who.reach < REACH
+    yaws = np.array([sample_pose(who, np.random.default_rng(seed))[0][1] for seed in range(200)])
+    hidden = (yaws - own) * -np.sign(own)
+    assert 0.9 * who.reach < hidden.max() <= who.reach + 1e-6

@@ -8,11 +8,12 @@ from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, maximum_filter, minimum_filter
 
 from core.people.canvas import HAIR, PAD, to_canvas
 from core.people.geometry import LAYER_BACK, LAYER_FRONT, HeadMesh, Pose, projective_uvw, unproject
-from core.people.hull import STEP, Hull, compact, grid_triangles, quads_of
+from core.people.grid import STEP, compact, grid_triangles, quads_of
+from core.people.hull import Hull
 from core.people.openings import continue_colours
 
 FACE = 3
@@ -114,7 +115,7 @@ def curtain(
     share: Float[np.ndarray, "c c"],
     face: tuple[Float[np.ndarray, "v 2"], Float[np.ndarray, " v"], Int[np.ndarray, "f 3"]],
     pose: Pose,
-) -> tuple[HeadMesh, Float[np.ndarray, "c c"]]:
+) -> tuple[HeadMesh, HeadMesh, Float[np.ndarray, "c c"]]:
     """Hang the sheet up.
 
     Args:
@@ -124,7 +125,8 @@ def curtain(
         pose: of the head in the photograph.
 
     Returns:
-        A mesh that wears the back of the head, whose texture shows this hair; and how much of it is to be seen, 0..1 on the canvas.
+        The opaque middle and the soft border of the sheet, which wear the back of the head, whose texture shows this hair; and how much of
+        it is to be seen, 0..1 on the canvas.
     """
     grid, (xy, distance, triangles) = hull.grid, face
     cell = STEP / grid.side / (hull.unit / (1 + 2 * PAD))
@@ -139,8 +141,14 @@ def curtain(
     ahead = np.minimum(ahead, gaussian_filter(ahead, 1.0))
     level = np.hypot(*np.gradient(ahead)) < STEEPEST * cell
     beside = (away < np.maximum(REACH * hung, SEAM)) & (ahead < front - 0.25 * LIFT)
-    shown = gaussian_filter(((level | (hung > 0.02)) & ((below > 0) | beside)).astype(np.float32), 1.0)
-    kept = here & hull.opaque & (shown > 0.05)
+    shown = gaussian_filter((level | (hung > 0.02)).astype(np.float32), 1.0)
+    kept = here & hull.opaque & ((below > 0) | beside) & (shown > 0.05)
     points = unproject(grid.xy, ahead.reshape(-1))
     sheet = replace(hull.fore, vertices=pose.remove(points), uvw=projective_uvw(points))
-    return compact(sheet.wearing(grid_triangles(quads_of(kept), grid.columns), LAYER_BACK)), grid.stretched(np.clip(2 * shown - 0.3, 0, 1))
+    shown = grid.stretched(np.clip(2 * shown - 0.3, 0, 1))
+    seen = share * shown
+    some, full = (grid.sample(extreme(seen, STEP + 1)) for extreme in (maximum_filter, minimum_filter))
+    cells = quads_of(kept) & ~quads_of(some < 0.02)
+    opaque = cells & quads_of(full > 0.99)
+    solid, soft = (sheet.wearing(grid_triangles(part, grid.columns), LAYER_BACK) for part in (opaque, cells & ~opaque))
+    return compact(solid), compact(soft), shown

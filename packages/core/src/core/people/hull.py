@@ -7,19 +7,20 @@ oval it bends to meet the face. The back repeats the outline behind the rim and 
 
 from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.ndimage import binary_erosion, distance_transform_edt, gaussian_filter, map_coordinates
 from scipy.spatial import cKDTree
 
 from core.camera import FIT_DISTANCE, FIT_FOCAL
-from core.people.canvas import PAD, from_canvas, to_canvas
+from core.people.canvas import PAD, to_canvas
 from core.people.geometry import LAYER_BACK, LAYER_FRONT, HeadMesh, Pose, unproject
-from core.raster.numba_backend import interpolate_arrays, rasterize_arrays
+from core.people.grid import STEP, Grid, bridge, compact, grid_triangles, quads_of, skirt
 
-STEP = 4
-"""Grid spacing in pixels of the photograph."""
+LEAST_TURN = 0.06
+"""Sine of the yaw from which on one side of a photographed head counts as hidden; at twice of it fully."""
+FORWARD, ROUND = 0.8, 0.03
+"""How far the hidden side's outline comes forward at most, and how much wider than it looks it may be, 3DMM units."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ class Hull:
 
     solid: HeadMesh
     fringe: HeadMesh
-    grid: "Grid"
+    grid: Grid
     opaque: Bool[np.ndarray, "r r"]
     fore: HeadMesh
     front: Float[np.ndarray, " n"]
@@ -120,6 +121,28 @@ def rim_distance(xy: Float[np.ndarray, "n 2"], pose: Pose, shape: HullShape) -> 
     return (depth - start) / (direction @ normal), skull
 
 
+def narrowed(
+    distance: Float[np.ndarray, " n"], grid: Grid, across: Float[np.ndarray, " n"], beyond: Float[np.ndarray, " n"], pose: Pose
+) -> Float[np.ndarray, " n"]:
+    """Bring the surface on the side that a turned head hides forward to where the head is as wide as it looks.
+
+    That side ends at the cheek and not at the ear: as far back as the ear its rays have left the head.
+
+    Args:
+        distance: of a surface from the camera, at the vertices of the grid.
+        grid: of the canvas.
+        across: canonical x of the nearest point of the face's outline.
+        beyond: distance from the face in the photograph, 3DMM units.
+        pose: of the head in the photograph.
+    """
+    turn = float(pose.rotation[2, 0])
+    share = min(max((abs(turn) - LEAST_TURN) / LEAST_TURN, 0.0), 1.0)
+    near, far = (pose.remove(unproject(grid.xy, d))[:, 0] * -np.sign(turn) for d in (distance - 1, distance))  # positive: hidden side
+    over = far - np.maximum(across * -np.sign(turn), 0) - beyond - ROUND
+    back = np.clip(over / np.maximum(far - near, 0.05), 0, FORWARD) * (across * turn < 0) * (far > near)
+    return distance - share * gaussian_filter(back.reshape(grid.columns, grid.columns), 1.0).reshape(-1)
+
+
 def _smooth(x: np.ndarray) -> np.ndarray:
     x = np.clip(x, 0, 1)
     return x * x * (3 - 2 * x)
@@ -130,38 +153,13 @@ def _dome(outline: np.ndarray, radius: float) -> np.ndarray:
     return np.sqrt(np.clip(1 - (1 - np.clip(outline / radius, 0, 1)) ** 2, 0, 1))
 
 
-def quads_of(keep: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h-1 w-1"]:
-    """Cells whose four corners are kept."""
-    return keep[:-1, :-1] & keep[1:, :-1] & keep[:-1, 1:] & keep[1:, 1:]
-
-
-def grid_triangles(quads: Bool[np.ndarray, "h w"], columns: int) -> np.ndarray:
-    """Two triangles per quad of a vertex grid with ``columns`` columns."""
-    row, column = np.nonzero(quads)
-    a = row * columns + column
-    b, c, d = a + 1, a + columns, a + columns + 1
-    return np.concatenate([np.stack([a, c, b], 1), np.stack([b, c, d], 1)])
-
-
-def _skirt(quads: Bool[np.ndarray, "h w"], columns: int) -> np.ndarray:
-    """Edges (vertex pairs) between a kept and a missing quad; the kept one is on the right as seen from the first vertex (y down)."""
-    padded = np.pad(quads, 1)
-    above, below = padded[:-1, 1:-1], padded[1:, 1:-1]
-    left, right = padded[1:-1, :-1], padded[1:-1, 1:]
-    edges = []
-    for kept, other, start, end in ((below, above, 0, 1), (above, below, 1, 0), (right, left, columns, 0), (left, right, 0, columns)):
-        row, column = np.nonzero(kept & ~other)
-        vertex = row * columns + column
-        edges.append(np.stack([vertex + start, vertex + end], 1))
-    return np.concatenate(edges)
-
-
 def build_hull(
     alpha: Float[np.ndarray, "h w"],
     inside: Bool[np.ndarray, "h w"],
     oval: Oval,
     pose: Pose,
     shape: HullShape,
+    covered: Bool[np.ndarray, "h w"] | None = None,
 ) -> "Hull":
     """Inflate a head.
 
@@ -171,6 +169,7 @@ def build_hull(
         oval: its outline.
         pose: of the head in the photograph.
         shape: how thick the head is.
+        covered: what the face mesh covers, with a cheek that hides a part of the outline; None: what is inside.
 
     Returns:
         The opaque mesh (front and back, closed), the soft fringe, and the points that both are made of.
@@ -184,7 +183,8 @@ def build_hull(
     near, index = cKDTree(oval.xy).query(grid.xy, k=12)
     near = near / (scale * (1 + 2 * PAD))  # (n, 12) in 3DMM units
     away = np.where(grid.sample(inside).reshape(-1) > 0.5, 0.0, near[:, 0])
-    front, back, skull = _depths(grid, oval, pose, shape, outline, (near, index, away))
+    beyond = away if covered is None else _outside(grid.sample(covered) > 0.5) * STEP / (scale * grid.side)
+    front, back, skull = _depths(grid, oval, pose, shape, outline, (near, index, away, beyond))
 
     first = index[:, 0]
     anchors = np.concatenate([oval.anchors[first], oval.anchors[first, :1]], 1)
@@ -196,7 +196,7 @@ def build_hull(
     rear = HeadMesh.on_rays(grid.xy + inward * (scale * (1 + 2 * PAD) * lean)[:, None], back, pose, anchors, np.zeros_like(weights))
 
     solid, kept = quads_of(opaque), quads_of(soft & ~hole)
-    edges = _skirt(solid, grid.columns)
+    edges = skirt(solid, grid.columns)
     throat = (away < 0.12) & (skull < 0.35)  # continues the chin, everything else the hair
     layers = np.where(throat[edges].all(1), LAYER_FRONT, LAYER_BACK)
     length = np.where(throat, 0.0, np.minimum(back - front, shape.mirror))
@@ -205,54 +205,17 @@ def build_hull(
     parts = [
         fore.wearing(grid_triangles(solid & kept, grid.columns), LAYER_FRONT),
         rear.wearing(grid_triangles(solid, grid.columns)[:, ::-1], LAYER_BACK),
-        wall.wearing(_bridge(edges, len(first)), np.tile(layers, 2)),
+        wall.wearing(bridge(edges, len(first)), np.tile(layers, 2)),
     ]
     fringe = compact(fore.wearing(grid_triangles(kept & ~solid, grid.columns), LAYER_FRONT))
     return Hull(HeadMesh.cat([compact(part) for part in parts]), fringe, grid, opaque, fore, front, away, scale * (1 + 2 * PAD))
 
 
-@dataclass(frozen=True)
-class Grid:
-    """Vertices ``STEP`` pixels apart over the whole canvas."""
-
-    side: int
-    columns: int
-    spots: np.ndarray
-    xy: np.ndarray
-
-    @classmethod
-    def over(cls, side: int) -> "Grid":
-        """Cover a canvas of ``side`` pixels."""
-        ticks = np.arange(0, side + 1, STEP)
-        spots = np.stack(np.meshgrid(ticks, ticks), -1).reshape(-1, 2)
-        return cls(side, len(ticks), spots, from_canvas(spots / side))
-
-    def over_mesh(
-        self, xy: Float[np.ndarray, "v 2"], values: Float[np.ndarray, " v"], triangles: Int[np.ndarray, "f 3"]
-    ) -> Float[np.ndarray, "r r"]:
-        """Values of a mesh's vertices at the vertices of the grid, 0 where the mesh (canvas coordinates) is not."""
-        flat = (xy * self.side / STEP + 0.5) / self.columns * 2 - 1
-        clip = np.concatenate([flat, np.zeros((len(flat), 1)), np.ones((len(flat), 1))], 1).astype(np.float32)
-        fragments = rasterize_arrays(clip, np.ascontiguousarray(triangles), self.columns, self.columns)
-        return interpolate_arrays(values[:, None].astype(np.float32), fragments, triangles)[..., 0]
-
-    def stretched(self, values: Float[np.ndarray, "r r"]) -> Float[np.ndarray, "c c"]:
-        """Values at the vertices as a picture of the canvas."""
-        spots = ((np.arange(self.side) + 0.5) / STEP).astype(np.float32)
-        columns, rows = np.meshgrid(spots, spots)
-        return cv2.remap(values.astype(np.float32), columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-
-    def sample(self, image: np.ndarray) -> np.ndarray:
-        """A canvas picture at the vertices, (rows, columns)."""
-        values = map_coordinates(np.asarray(image, np.float32), (self.spots[:, ::-1] - 0.5).T, order=1, mode="nearest")
-        return values.reshape(self.columns, self.columns)
-
-
 def _depths(
-    grid: Grid, oval: Oval, pose: Pose, shape: HullShape, outline: np.ndarray, neighbours: tuple[np.ndarray, np.ndarray, np.ndarray]
+    grid: Grid, oval: Oval, pose: Pose, shape: HullShape, outline: np.ndarray, neighbours: tuple[np.ndarray, ...]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Camera distance of front and back at every vertex, and how much skull (0..1) is behind it."""
-    near, index, away = neighbours
+    near, index, away, beyond = neighbours
     rim, skull = rim_distance(grid.xy, pose, shape)
     dome = gaussian_filter(_dome(outline, shape.radius), 1.0).reshape(-1)
     front = rim - shape.front * dome
@@ -265,13 +228,14 @@ def _depths(
     front = front + 0.02 * under  # stay behind the face mesh
     beside = (oval.distance[index] * weight).sum(1)
     front = np.minimum(front, beside + 0.02 + shape.slope * away)  # no rubber between the face and what it hides
+    across = pose.remove(unproject(oval.xy, oval.distance))[index[:, 0], 0]
+    front, rim = (narrowed(distance, grid, across, beyond, pose) for distance in (front, rim))
     return front, np.maximum(rim + shape.back * skull * dome, front + 0.02), skull
 
 
-def _bridge(edges: np.ndarray, count: int) -> np.ndarray:
-    """Triangles between boundary edges and their copies ``count`` vertices later."""
-    a, b = edges.T
-    return np.concatenate([np.stack([a, b, a + count], 1), np.stack([b, b + count, a + count], 1)]).astype(np.int32)
+def _outside(mask: Bool[np.ndarray, "r r"]) -> Float[np.ndarray, " n"]:
+    """Distance from a mask in cells."""
+    return distance_transform_edt(~mask).reshape(-1) if mask.any() else np.zeros(mask.size)
 
 
 def _at_outline(opaque: Bool[np.ndarray, "h w"], values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
@@ -287,16 +251,3 @@ def _inward(outline: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "n 2"]:
     y, x = np.gradient(smooth)
     direction = np.stack([x, y], -1).reshape(-1, 2)
     return direction / np.maximum(np.linalg.norm(direction, axis=1, keepdims=True), 1e-9)
-
-
-def compact(mesh: HeadMesh) -> HeadMesh:
-    """Drop vertices that no triangle uses."""
-    used, triangles = np.unique(mesh.triangles, return_inverse=True)
-    return HeadMesh(
-        mesh.vertices[used].astype(np.float32),
-        mesh.anchors[used].astype(np.int32),
-        mesh.weights[used].astype(np.float32),
-        mesh.uvw[used].astype(np.float32),
-        triangles.reshape(-1, 3).astype(np.int32),
-        mesh.layer,
-    )

@@ -42,9 +42,9 @@ def _eye(
     ticks = (np.arange(2 * reach * _FINE) + 0.5) / _FINE - reach
     x, y = (ticks[None] - centre[0]) / radius, (ticks[:, None] - centre[1]) / radius
     away = np.hypot(x, y)
-    ball = 1 - 0.1 * np.clip(away / 2, 0, 1.6) ** 2
+    ball = 1 - 0.16 * np.clip(away / 2, 0, 1.6) ** 2
     veins = np.clip(np.sin(3 * y + 2 * np.sin(2.1 * x + rng.uniform(0, 6)) + rng.uniform(0, 6)) * 8 - 7, 0, 1)
-    image = np.array([226.0, 219, 213]) * ball[..., None] - (veins * np.clip(away / 2 - 0.5, 0, 0.5))[..., None] * [8, 36, 34]
+    image = np.array([196.0, 187, 180]) * ball[..., None] - (veins * np.clip(away / 2 - 0.5, 0, 0.5))[..., None] * [8, 36, 34]
     pink = np.exp(-((((x - corner[0]) / 0.7) ** 2) + (((y - corner[1]) / 0.7) ** 2)))[..., None]
     image = image * (1 - 0.8 * pink) + 0.8 * pink * np.array([196.0, 122, 112])
     waves = zip(rng.integers(9, 60, 9), rng.uniform(0, 6, 9), strict=True)
@@ -52,10 +52,10 @@ def _eye(
     near, turn = away[view], np.arctan2(y[view[0]], x[:, view[1]])
     fibres = sum(np.sin(turn * f + p + 1.5 * np.sin(near * 4)) for f, p in waves) / 4
     ring = 0.5 + 0.75 * np.exp(-(((near - 0.52) / 0.2) ** 2)) + 0.16 * fibres - 0.55 * np.clip((near - 0.8) / 0.2, 0, 1)
-    iris = np.clip(colour * (1.15 * ring * (1 + 0.22 * np.clip(y[view[0]], -1, 1)))[..., None], 4, 255)
+    iris = np.clip(colour * (0.9 * ring * (1 + 0.22 * np.clip(y[view[0]], -1, 1)))[..., None], 4, 255)
     image[view] = _mix(image[view], iris, np.clip((1.03 - near) / 0.1, 0, 1))
     image[view] = _mix(image[view], np.array([9.0, 8, 8]), np.clip((0.42 - near) / 0.06, 0, 1))
-    image *= (1 - 0.5 * np.clip((-y - 0.35) / 0.9, 0, 1))[..., None]  # shadow of the upper lid
+    image *= (1 - 0.6 * np.clip((-y - 0.1) / 0.9, 0, 1))[..., None]  # shadow of the upper lid and its lashes
     light = 0.25 + 0.75 * float(lamp.arriving(np.array([[0.0, 0.0, 1.0]]), np.full(3, 0.5)).mean()) * lamp.exposure
     image *= min(light, 1.15) * np.clip(0.8 + 0.2 * lamp.light.sky, 0.7, 1.2)
     spot = np.clip(lamp.direction[:2] * [0.5, -0.5], -0.42, 0.42)

@@ -1,5 +1,6 @@
 """Lifted people: a photograph becomes a head that turns and moves (the face profiling of Zhu et al. 2016, taken to the whole head)."""
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -23,11 +24,14 @@ from core.people.rim import worn_rim
 from core.people.surface import FaceMotion, boundary_loops, face_surface
 from core.people.torso import complete_torso
 from core.perception.parts import Parsing
+from core.raster.numba_backend import rasterize_arrays
 
 TOOTHY = 0.035
 """Opening of the mouth in 3DMM units from which on the photograph's own teeth are used."""
 CUT = 0.74
 """Share of the upper border that may show head: what is cut off of so much is completed well; more is big hair or a hat."""
+REACH = math.radians(34.0)
+"""How far a head photographed from the front may be turned."""
 _TORSO_PIVOT = (0.0, -0.95, -0.45)
 
 
@@ -208,7 +212,20 @@ def assemble(image: np.ndarray, name: str, fit: Fit, labels: np.ndarray, head_al
         eyes,
         lids,
         photograph=image,
+        reach=reach_from(float(fit.coeffs.euler[0, 1])),
     )
+
+
+def covered(fit: Fit, side: int) -> Bool[np.ndarray, "c c"]:
+    """Where the face is on a canvas of ``side`` pixels; a turned cheek reaches beyond the face's outline, which lies behind it."""
+    face, _ = face_and_loops()
+    flat = np.concatenate([to_canvas(fit.xy) * 2 - 1, np.zeros((len(fit.xy), 1)), np.ones((len(fit.xy), 1))], 1).astype(np.float32)
+    return rasterize_arrays(flat, np.ascontiguousarray(face.triangles.numpy()), side, side)[..., 3] > 0
+
+
+def reach_from(yaw: float) -> float:
+    """How far a head may be turned from a photograph that shows it at ``yaw``, radians: of a turned head less can be guessed."""
+    return REACH - 0.5 * abs(yaw)
 
 
 def _meshes(fit: Fit, alpha: np.ndarray, inside: np.ndarray, share: np.ndarray) -> tuple[HeadMesh, HeadMesh, Eyes, np.ndarray]:
@@ -219,13 +236,13 @@ def _meshes(fit: Fit, alpha: np.ndarray, inside: np.ndarray, share: np.ndarray) 
     rim = measured[[234, 454, 127, 356], 2].mean() - 0.16
     shape = HullShape(rim=float(rim), chin=(float(measured[152, 1]), float(measured[152, 2])), front=float(measured[10, 2] - rim + 0.08))
     oval = Oval.of(loops["oval"], fit.xy, fit.distance)
-    hull = build_hull(alpha, inside, oval, pose, shape)
-    hanging, shown = curtain(hull, share, (fit.xy, fit.distance, triangles), pose)
+    hull = build_hull(alpha, inside, oval, pose, shape, inside | covered(fit, len(inside)))
+    hanging, strands, shown = curtain(hull, share, (fit.xy, fit.distance, triangles), pose)
     balls = [sheet(measured[loops[eye]], pose, LAYER_EYES, 0.025, (0.05, 0.04, 0.03)) for eye in ("right_eye", "left_eye")]
     lids = lid_triangles(triangles, 0) | lid_triangles(triangles, 1)
     mask = worn_rim(face_surface(triangles[~lids], measured, pose, LAYER_FRONT), pose.apply(measured), loops["oval"])
-    parts = [*balls, *lid_meshes(triangles, measured, pose), mask, hull.solid, *mouth(measured, loops["mouth"], pose)]
-    return HeadMesh.cat(parts), HeadMesh.cat([hull.fringe, hanging]), _eyes(fit, loops, len(balls[0].vertices)), shown
+    parts = [*balls, *lid_meshes(triangles, measured, pose), mask, hull.solid, hanging, *mouth(measured, loops["mouth"], pose)]
+    return HeadMesh.cat(parts), HeadMesh.cat([hull.fringe, strands]), _eyes(fit, loops, len(balls[0].vertices)), shown
 
 
 def _eyes(fit: Fit, loops: dict[str, np.ndarray], count: int) -> Eyes:

@@ -94,7 +94,7 @@ class Look:
             clothes=_choose(rng, tee=0.25, vneck=0.2, shirt=0.2, jacket=0.25, hoodie=0.1),
             pattern=_choose(rng, plain=0.6, stripes=0.13, checks=0.12, knit=0.15),
             light=_light(rng),
-            exposure=float(np.exp(rng.normal() * 0.1)),
+            exposure=float(np.exp(rng.normal() * 0.1 + 0.35 * max(melanin - 0.3, 0.0))),  # who photographs dark skin exposes for it
         )
 
 

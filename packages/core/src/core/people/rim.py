@@ -16,9 +16,9 @@ from core.people.geometry import HeadMesh, project
 EDGE_ON = ((0.15, 0.3), (0.08, 0.2))
 """Cosines between surface and line of sight below which the photograph's own pixels are not used, and from which on they are: for the
 outermost ring of triangles and for the next, where cheeks that are turned away end."""
-SQUEEZE = 0.7
+SQUEEZE = 0.3
 """Texture per length of the rim."""
-MARGIN = 0.02
+MARGIN = 0.03
 """How far inside the cheek the rim begins: the outline itself mixes with what is behind; 3DMM units."""
 
 

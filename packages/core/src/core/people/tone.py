@@ -12,7 +12,7 @@ from core.people.person import Person
 
 SKIN, HAIR = (2, 3), 1
 """Segmentation labels: neck and face; and hair, which hides bald or high foreheads from a segmentation."""
-MELANIN = np.array([0.83, 1.0, 1.08]) * 1.5
+MELANIN = np.array([0.77, 1.0, 1.1]) * 1.5
 """Darkening (natural logarithm of sRGB values) from the lightest (0) to the darkest (1) common skin."""
 HAEMOGLOBIN = np.array([0.02, 0.22, 0.16])
 """Darkening by one unit more blood."""
