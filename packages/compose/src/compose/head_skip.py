@@ -62,6 +62,17 @@ def shut_lids(
     return torch.cat([colours[:, :, : part.start], drawn, colours[:, :, part.stop :]], 2)
 
 
+def open_mouth(colours: Float[Tensor, "b 3 S S"], mouth: Float[Tensor, "b 4 S S"]) -> Float[Tensor, "b 3 S S"]:
+    """What is behind the lips in place of the photograph's colours; where it shares a pixel with the lips it has their colours in it."""
+    rows = torch.nonzero(mouth[:, 3].amax((0, 2)) > 0)[:, 0]
+    if not len(rows):
+        return colours
+    part = slice(int(rows[0]), int(rows[-1]) + 1)
+    inside = mouth[:, :, part]
+    drawn = torch.lerp(colours[:, :, part], inside[:, :3], (2 * inside[:, 3:]).clamp_max(1))
+    return torch.cat([colours[:, :, : part.start], drawn, colours[:, :, part.stop :]], 2)
+
+
 class HeadSkip(nn.Module):
     """Reads the photograph, moved to the frame, into the features of the head, and says where it is better than what they draw."""
 
@@ -86,6 +97,8 @@ class HeadSkip(nn.Module):
         colours, alpha = moved[:, :3], moved[:, 3:]
         if layer.shape[1] > 4:
             colours = shut_lids(colours, layer[:, 4:], place, view.lids)
+        if view.mouth is not None:
+            colours = open_mouth(colours, view.mouth)
         return torch.cat([(colours + 1) * alpha - 1, alpha], 1)
 
     @staticmethod

@@ -76,12 +76,14 @@ class LookBack:
         skin: 1 where the face mesh is seen in the frame; as fine.
         lids: how far lids are shut, compared with the photograph, and how much of their lashes shows; 0 elsewhere; as fine. There the
             photograph has little to show: an open eye folds its lid away.
+        mouth: colours of what is behind the lips in [-1, 1], and its share of each pixel (``compose.mouth_layer``); None: not drawn.
     """
 
     place: Float[Tensor, "b r r 2"]
     seen: Float[Tensor, "b 1 f f"]
     skin: Float[Tensor, "b 1 f f"]
     lids: Float[Tensor, "b 2 f f"]
+    mouth: Float[Tensor, "b 4 S S"] | None = None
 
 
 @torch.no_grad()

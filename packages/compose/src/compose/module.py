@@ -34,6 +34,7 @@ from compose.config import HTBSRConfig
 from compose.keypoints import equivariance
 from compose.lookback import LookBack, head_surface, look_back
 from compose.model import HTBSR, Composite
+from compose.mouth_layer import mouth_of, with_mouths
 from compose.objective import ComposeWeights, compose_losses
 from compose.warping import resize
 
@@ -167,7 +168,10 @@ class ComposeModule(StageModule):
         exp, chords = batch.source.coeffs.exp, [volume.chord(view.camera, size) for view in (batch.source, batch.target)]
         source = head_surface(self.face, photograph, chords[0], batch.source.coeffs, exp, batch.source.head_mask)
         frame = head_surface(self.face, head, chords[1], batch.target.coeffs, exp)
-        return head, look_back(frame, batch.target.camera, source, batch.source.camera)
+        view = look_back(frame, batch.target.camera, source, batch.source.camera)
+        person = batch.source
+        mouths = [mouth_of(self.face, person.image[i : i + 1], person.coeffs[i : i + 1]) for i in range(len(batch))]
+        return head, with_mouths(view, mouths, batch.target.coeffs, self.htbsr.config.image_size)
 
     def _compose(self, batch: PairBatch, generator: torch.Generator | None) -> tuple[Rendering, Composite]:
         head, view = self._head(batch, generator)

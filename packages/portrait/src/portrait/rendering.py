@@ -10,18 +10,20 @@ from animate import HeadAvatar
 from compose import HTBSR
 from compose.lookback import HeadSurface, LookBack, head_surface, look_back
 from compose.model import SourceFeatures
+from compose.mouth_layer import mouth_of, with_mouths
 from core.camera import Camera
 from core.errors import PortraitError
 from core.face.coeffs import FaceCoeffs
 from core.face.model import FaceModel
 from core.face.pncc import render_pncc
+from core.people.mouth import Mouth
 from core.render.volume import Rendering
 from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
 from portrait.plan import Plan
-from portrait.source import face_points, to_image, torso_keypoints
+from portrait.source import face_points, to_image, to_network, torso_keypoints
 from portrait.stream import prefetch, side_by_side
 from portrait.timing import StageTimer
 
@@ -57,6 +59,7 @@ class _Scene:
     exp: Tensor
     camera: Camera
     surface: HeadSurface | None
+    mouth: Mouth | None
 
 
 def depth_picture(depth: Float[Tensor, "b 1 s s"], weights: Float[Tensor, "b 1 s s"]) -> UInt8[np.ndarray, "b s s 3"]:
@@ -133,12 +136,13 @@ class Renderer:
             planes = self.avatar.canonical(source.head.to(self.device), camera) if source.planes is None else source.planes.to(self.device)
             layers = (source.torso, source.segmap, plan.background, source.torso_mask, source.head, source.head_mask)
             features = self.compositor.prepare(*(x.to(self.device) for x in layers), face_points(self.face, source.coeffs))
-            surface = None
+            surface = mouth = None
             if self.compositor.config.head_skip:
+                mouth = mouth_of(self.face, to_network(source.image, self.compositor.config.image_size), source.coeffs)
                 head = self.avatar.renderer.render_raw(planes, camera)
                 surface = self._surface(head, camera, source.coeffs, source.coeffs.exp, source.head_mask.to(self.device))
             rest = self.avatar.adapter.at_rest(pnccs[1], pnccs[0])
-        return _Scene(planes, features, *pnccs, rest, source.keypoints.to(self.device), source.coeffs.exp, camera, surface)
+        return _Scene(planes, features, *pnccs, rest, source.keypoints.to(self.device), source.coeffs.exp, camera, surface, mouth)
 
     def _camera(self, coeffs: FaceCoeffs) -> Camera:
         return Camera.from_pose(coeffs.euler, coeffs.trans, self.avatar.renderer.config.focal).to(self.device)
@@ -152,7 +156,8 @@ class Renderer:
             return None
         n = len(part)
         surface = self._surface(head, camera, part, scene.exp.expand(n, -1))
-        return look_back(surface, camera, _repeat(scene.surface, n), _repeat(scene.camera, n))
+        view = look_back(surface, camera, _repeat(scene.surface, n), _repeat(scene.camera, n))
+        return with_mouths(view, [scene.mouth] * n, part, self.compositor.config.image_size)
 
     @property
     def _pncc_size(self) -> int:

@@ -296,7 +296,7 @@ def _textures(image: np.ndarray, fit: Fit, labels: np.ndarray, alpha: np.ndarray
     known = _like_the_back(labels, sure, inside, xy[[234, 454], 1].mean() * side, unit)
     back = grain(continue_colours(image, known, 6.0), known)
     back_classes = _nearest(labels, head & known) if (head & known).any() else np.full_like(labels, HAIR)
-    enamel = _enamel(image, gap, inside, fit)
+    enamel = enamel_of(image, gap, inside)
 
     full = np.full((side, side), 255, np.uint8)
     stack = [front, eye_texture, teeth_texture, back, made_texture(side, enamel)]
@@ -336,7 +336,7 @@ def _nearest(labels: np.ndarray, known: Bool[np.ndarray, "h w"]) -> np.ndarray:
     return labels.reshape(-1)[nearest(known)[1]]
 
 
-def _enamel(image: np.ndarray, gap: np.ndarray, inside: np.ndarray, fit: Fit) -> np.ndarray:
+def enamel_of(image: UInt8[np.ndarray, "c c 3"], gap: Bool[np.ndarray, "c c"], inside: Bool[np.ndarray, "c c"]) -> Float[np.ndarray, "3"]:
     """Colour of clean teeth under the light of this photograph."""
     bright = np.percentile(image[inside].astype(np.float32), 85, axis=0)
     made = bright.mean() * 0.73 * np.array([1.02, 0.965, 0.88]) + 0.24 * bright  # what light there is tints teeth too
