@@ -15,7 +15,7 @@ from core.metrics.syncnet import SyncNet
 from portrait.cli import main
 from portrait.evaluate.footage import SIDE, square_frames, window_of
 from portrait.evaluate.run import Evaluation, evaluate
-from portrait.evaluate.systems import CopyMotion, Predictions, Still, write_frames
+from portrait.evaluate.systems import CopyMotion, Lifted, Predictions, Still, write_frames
 from portrait.evaluate.trace import Tools
 
 FRAMES = 6
@@ -145,9 +145,11 @@ def test_driving_videos_are_walked_through_once(data, tools, tmp_path, monkeypat
 def test_baselines_become_rows(data, tools, tmp_path):
     asked = Evaluation("same-identity", data, tmp_path, frames=4, limit=1)
     evaluate(asked, Still(), tools)
+    evaluate(asked, Lifted(), tools)
     table = evaluate(asked, CopyMotion(), tools)
-    assert list(table) == ["copy-motion", "still", "driving videos"]
-    still, moved = table["still"], table["copy-motion"]
+    assert list(table) == ["copy-motion", "lifted", "still", "driving videos"]
+    still, moved, lifted = table["still"], table["copy-motion"], table["lifted"]
+    assert lifted["akd"].mean < 0.75 * still["akd"].mean
     assert still["flicker"].mean < 0.2 < table["driving videos"]["flicker"].mean
     step = SIDE / window_of(data / "videos/amy.mp4")[2]
     assert still["akd"].mean == pytest.approx(1.5 * step, abs=0.8)  # the head drifts by a pixel a frame

@@ -41,7 +41,11 @@ def add_evaluate(commands: Any) -> argparse.ArgumentParser:
     p.add_argument("-o", "--out", type=Path, required=True, metavar="FOLDER", help="report: made if absent, continued if present")
     what = p.add_mutually_exclusive_group()
     what.add_argument("--predictions", type=Path, metavar="FOLDER", help="score these videos, called as in pairs.json")
-    what.add_argument("--baseline", choices=("still", "copy-motion"), help="score the unmoved photograph, or one that is moved as a whole")
+    what.add_argument(
+        "--baseline",
+        choices=("still", "copy-motion", "lifted"),
+        help="score the unmoved photograph, one that is moved as a whole, or one that is lifted to 3D without any network",
+    )
     p.add_argument("--whole-frame", action="store_true", help="--predictions show the whole frame of the videos, not its square cut-out")
     p.add_argument("--no-inpaint", action="store_true", help="hand our weights the photograph itself as background (an ablation)")
     p.add_argument("--name", metavar="NAME", help="of the row in the tables (default: that of weights, baseline or folder)")

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 import numpy as np
 from core.errors import PortraitError
 from core.face.coeffs import FaceCoeffs
+from core.face.model import FaceModel
 from core.media.video import VideoWriter
 from jaxtyping import Float, UInt8
 
-from portrait.driving import FPS, drive_from_video
+from portrait.driving import FPS, Driving, drive_from_video
 from portrait.evaluate.footage import SIDE, Frames, first_picture, square_frames, square_picture, tracked, window_of
 from portrait.evaluate.pairing import VIDEOS, Pair
 from portrait.networks import NETWORKS, weights_folder
@@ -88,11 +89,15 @@ class Networks:
             pose = "static" if pair.pose is None else pair.pose
             return self.portrait.plan(source, audio=pair.audio, pose=pose, seed=self.seed)
         driving = drive_from_video(pair.video, self.portrait.face, source.coeffs)
-        euler, trans = driving.euler, driving.trans
-        if pair.source == pair.video:  # what the two fits of the first frame differ by is no motion
-            euler, trans = source.coeffs.euler + euler - euler[:1], source.coeffs.trans + trans - trans[:1]
-        motion = FaceCoeffs(source.coeffs.id.expand(len(euler), -1), driving.exp, *smooth_pose(euler, trans))
-        return Plan(source, source.background, motion, driving.sound)
+        return Plan(source, source.background, follow(pair, source.coeffs, driving), driving.sound)
+
+
+def follow(pair: Pair, source: FaceCoeffs, driving: Driving) -> FaceCoeffs:
+    """The photograph's face with expressions and pose of a driving video: from the photograph's pose on if both are one recording."""
+    euler, trans = driving.euler, driving.trans
+    if pair.source == pair.video:  # what the two fits of the first frame differ by is no motion
+        euler, trans = source.euler + euler - euler[:1], source.trans + trans - trans[:1]
+    return FaceCoeffs(source.id.expand(len(euler), -1), driving.exp, *smooth_pose(euler, trans))
 
 
 class Still:
@@ -122,6 +127,30 @@ class CopyMotion:
         return write_frames(path, _moved(picture, own, points, order))
 
 
+class Lifted:
+    """The photograph lifted to 3D by ``core.people``, turned and moved as the driver is; no network draws anything."""
+
+    name, fingerprint, whole_frame = "lifted", "1", False
+
+    def video(self, pair: Pair, path: Path, limit: int | None) -> Path:
+        """Draw the lifted person.
+
+        Raises:
+            PortraitError: ``E_BASELINE`` without a driving video; as ``core.people.lifted.lift``.
+        """
+        from core.people.lifted import lift
+        from core.people.person import render
+
+        if pair.video is None:
+            raise PortraitError(
+                "E_BASELINE", f"{pair.name} has no driving video for a lifted photograph", "Use another --baseline for speech."
+            )
+        person = lift(square_picture(pair.source), pair.name)
+        motion = follow(pair, person.coeffs, drive_from_video(pair.video, FaceModel.embedded(), person.coeffs))[:limit]
+        codes = zip(motion.exp.numpy(), motion.euler.numpy(), motion.trans.numpy(), strict=True)
+        return write_frames(path, (render(person, *code, SIDE).image for code in codes))
+
+
 class Predictions:
     """Videos that another system made, called as the pairs are.
 
@@ -149,7 +178,7 @@ class Predictions:
         raise PortraitError("E_PREDICTION", f"no {pair.name}.mp4 in {self.folder}", "Name the videos as pairs.json does.")
 
 
-BASELINES = {"still": Still, "copy-motion": CopyMotion}
+BASELINES = {"still": Still, "copy-motion": CopyMotion, "lifted": Lifted}
 
 
 def write_frames(path: Path, frames: Frames) -> Path:
