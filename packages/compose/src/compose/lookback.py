@@ -10,8 +10,7 @@ from dataclasses import dataclass
 import torch
 from core.camera import FIT_DISTANCE, WORLD_SCALE, Camera
 from core.face.coeffs import FaceCoeffs
-from core.face.lids import closed_lids
-from core.face.model import FaceModel, pose_points
+from core.face.model import FaceModel, pose_points, project
 from core.face.pncc import clip_coordinates
 from core.nn.morphology import erode
 from core.raster import interpolate, rasterize
@@ -21,6 +20,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from compose.lids import lid_map
 from compose.warping import bleed, close, resize, smooth
 
 SOLID = 0.5
@@ -33,14 +33,6 @@ TOLERANCE = 0.03
 """World units by which two depths of one point may differ."""
 GRAZING, DEEP = 0.2, 0.3
 """World units of the planes' volume on a ray from which on its rendering begins to tell something, and tells all."""
-SLIT = 2
-"""Half the height, in pixels of 256, of the slit that shut lids of the mesh may leave between them."""
-FROM_SHUT = (0.5, 0.9)
-"""How far lids are shut from which on a line of lashes begins to show, and shows in full."""
-SHUT = (0.85, 0.97)
-"""How far lids are shut from which on that slit begins to count as shut, and does."""
-EDGE = (0.6, 0.95)
-"""How near the edge of a lid their line begins and is full, on a scale from 0 at its fold to 1."""
 
 
 @dataclass(frozen=True)
@@ -126,17 +118,8 @@ def head_surface(
     trust = smooth(erode(face_area, fade), fade)
     share = smooth(face_area, 2 * fade)
     holes = finer_map(face_area) * (1 - fine_skin)
-    lids = rearrange(interpolate(closed_lids(vertices, other), finer, face.triangles), "b h w c -> b c h w").to(mesh)
-    return HeadSurface(volume.lerp(mesh[:, :1], trust), known, fine_skin, holes, mesh[:, 1:] * share, with_lashes(lids))
-
-
-def with_lashes(lids: Float[Tensor, "b 2 f f"]) -> Float[Tensor, "b 2 f f"]:
-    """From how far lids are shut and how near their edges are to how far they are shut and how dark their lashes."""
-    (low, high), (start, full), (near, edge) = SHUT, FROM_SHUT, EDGE
-    grown = F.max_pool2d(lids[:, :1], 2 * SLIT + 1, stride=1, padding=SLIT)
-    closed = torch.maximum(lids[:, :1], ((grown - low) / (high - low)).clamp(0, 1))  # over the slit between lids that are nearly shut
-    lashes = ((smooth(lids[:, 1:], 1) - near) / (edge - near)).clamp(0, 1) * ((closed - start) / (full - start)).clamp(0, 1)
-    return torch.cat([closed, lashes], 1)
+    lids = lid_map(face, vertices, other, project(posed), finer)
+    return HeadSurface(volume.lerp(mesh[:, :1], trust), known, fine_skin, holes, mesh[:, 1:] * share, lids)
 
 
 @torch.no_grad()

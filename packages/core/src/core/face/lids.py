@@ -31,18 +31,17 @@ def lid_openings(vertices: Float[Tensor, "b 468 3"]) -> Float[Tensor, "b 2"]:
     return torch.stack([gap.mean(1) for gap in gaps], 1).clamp_min(0)
 
 
-def closed_lids(vertices: Float[Tensor, "b v 3"], other: Float[Tensor, "b v 3"]) -> Float[Tensor, "b v 2"]:
-    """How far the lids are shut, 0 to 1, at the points of upper lids and on the edges of lower ones; and 1 on all edges, 0 elsewhere.
+def closed_lids(vertices: Float[Tensor, "b v 3"], other: Float[Tensor, "b v 3"]) -> Float[Tensor, "b v"]:
+    """How far the lids are shut, 0 to 1, at the points of upper lids and on the edges of lower ones; 0 at all other points.
 
     Args:
         vertices: canonical; zeros come back for meshes that have not the 468 points.
         other: the same face with the eyes as open as counts for 0.
     """
-    points = vertices.new_zeros(*vertices.shape[:2], 2)
+    share = vertices.new_zeros(vertices.shape[:2])
     if vertices.shape[1] != 468:
-        return points
+        return share
     closed = (1 - lid_openings(vertices) / lid_openings(other).clamp_min(SEEN)).clamp(0, 1)
     for eye in range(2):
-        points[:, [*EDGES[eye], *FOLDS[eye], *LOWER[eye]], 0] = closed[:, eye, None]
-        points[:, [*EDGES[eye], *LOWER[eye]], 1] = 1
-    return points
+        share[:, [*EDGES[eye], *FOLDS[eye], *LOWER[eye]]] = closed[:, eye, None]
+    return share
