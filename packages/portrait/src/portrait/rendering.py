@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -16,7 +16,6 @@ from core.errors import PortraitError
 from core.face.coeffs import FaceCoeffs
 from core.face.model import FaceModel
 from core.face.pncc import render_pncc
-from core.people.mouth import Mouth
 from core.render.volume import Rendering
 from jaxtyping import Float, UInt8
 from torch import Tensor
@@ -26,6 +25,9 @@ from portrait.plan import Plan
 from portrait.source import face_points, to_image, to_network, torso_keypoints
 from portrait.stream import prefetch, side_by_side
 from portrait.timing import StageTimer
+
+if TYPE_CHECKING:
+    from core.people.mouth import Mouth
 
 WORKERS = 4
 """Frames drawn at once on a CPU at most; each needs about 200 MiB."""
@@ -59,7 +61,7 @@ class _Scene:
     exp: Tensor
     camera: Camera
     surface: HeadSurface | None
-    mouth: Mouth | None
+    mouth: "Mouth | None"
 
 
 def depth_picture(depth: Float[Tensor, "b 1 s s"], weights: Float[Tensor, "b 1 s s"]) -> UInt8[np.ndarray, "b s s 3"]:
