@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from core.face.model import FaceModel
 from core.people.canvas import HAIR
 from core.people.geometry import Pose
@@ -259,3 +260,21 @@ def test_the_hidden_side_of_a_turned_head_is_no_wider_than_the_other(monkeypatch
         widths.append(-(level[:, 0] * np.sign(pose.rotation[2, 0])).min() / half)
     assert widths[0] < 1.15
     assert widths[1] > 1.2  # without care
+
+
+@pytest.mark.parametrize(("share", "refused"), [(0.7, False), (0.8, True)])
+def test_how_much_of_the_top_may_be_cut_off(share, refused):
+    """High hair passes, as much as completes well; more is refused with that reason."""
+    from core.errors import PortraitError
+    from core.people.lifted import check
+    from core.people.procedural import random_fit
+
+    labels = np.zeros((100, 100), np.uint8)
+    labels[:80, : round(100 * share)] = HAIR
+    fit = random_fit(np.random.default_rng(2))
+    if not refused:
+        check(fit, labels, "a")
+        return
+    with pytest.raises(PortraitError, match="the top of the head is cut off") as caught:
+        check(fit, labels, "a")
+    assert caught.value.code == "E_BAD_PHOTO"
