@@ -201,7 +201,7 @@ def tongue(tip: Float[np.ndarray, "3"], half_width: float, follow: tuple[int, fl
 def mouth_light(vertices: Float[np.ndarray, "v 3"]) -> float:
     """Brightness of what is made up behind the lips: less light falls in through a smaller opening."""
     opening = float(vertices[13, 1] - vertices[14, 1]) / max(float(np.linalg.norm(vertices[78] - vertices[308])), 0.1)
-    return 0.76 + 0.24 * min(max(opening / 0.4, 0.0), 1.0)
+    return 0.84 + 0.16 * min(max(opening / 0.4, 0.0), 1.0)
 
 
 def made_texture(side: int, enamel: Float[np.ndarray, "3"]) -> UInt8[np.ndarray, "s s 3"]:
