@@ -339,7 +339,7 @@ def _nearest(labels: np.ndarray, known: Bool[np.ndarray, "h w"]) -> np.ndarray:
 def enamel_of(image: UInt8[np.ndarray, "c c 3"], gap: Bool[np.ndarray, "c c"], inside: Bool[np.ndarray, "c c"]) -> Float[np.ndarray, "3"]:
     """Colour of clean teeth under the light of this photograph."""
     bright = np.percentile(image[inside].astype(np.float32), 85, axis=0)
-    made = bright.mean() * 0.86 * np.array([1.02, 0.97, 0.89]) + 0.24 * bright  # what light there is tints teeth too
+    made = bright.mean() * 0.7 * np.array([1.02, 0.97, 0.89]) + 0.4 * bright  # what light there is tints teeth too
     if gap.sum() < 60:
         return made
     seen = image[gap].astype(np.float32)
