@@ -48,9 +48,9 @@ PAPER, INK, GREY, LIP = (255, 255, 255), (40, 40, 40), (120, 120, 120), (0.74, 0
 
 
 def asked(face: FaceModel) -> Float[Tensor, "s 64"]:
-    """Codes of the sounds, each held for a second."""
+    """Codes of the sounds, each stressed and held for a second."""
     rig = MouthRig(face)
-    tracks = [mouth_track([Phoneme(symbol, 0.0, 1.0)], 25)[12] for symbol, _ in SOUNDS.values()]
+    tracks = [mouth_track([Phoneme(f"ˈ{symbol}", 0.0, 1.0)], 25)[12] for symbol, _ in SOUNDS.values()]
     return rig.codes(torch.stack([torch.from_numpy(track) for track in tracks]))
 
 

@@ -56,7 +56,7 @@ def test_vowels_have_their_shapes():
     def held(symbol):
         return mouth_track([Phoneme(symbol, 0.0, 1.0)], 25)[12]
 
-    a, i, u, f = (held(symbol) for symbol in ("ɑː", "iː", "uː", "f"))
+    a, i, u, f = (held(symbol) for symbol in ("ˈɑː", "ˈiː", "ˈuː", "f"))
     assert a[GAP] > 1.5 * i[GAP] > 0
     assert 0 < u[GAP] < 0.5 * i[GAP]
     assert i[WIDTH] > 0.7 > 0 > -0.7 > u[WIDTH]
@@ -71,7 +71,7 @@ def test_neighbours_pull():
         return mouth_track([Phoneme(side, 0.0, 0.1), Phoneme("ə", 0.1, 0.16), Phoneme(side, 0.16, 0.3)], 8)[3, WIDTH]
 
     assert middle("u") < -0.3 < 0.3 < middle("i")
-    quiet = mouth_track([Phoneme("", 0.0, 1.0), Phoneme("ɑː", 1.0, 1.5), Phoneme("", 1.5, 3.0)], 75)
+    quiet = mouth_track([Phoneme("", 0.0, 1.0), Phoneme("ˈɑː", 1.0, 1.5), Phoneme("", 1.5, 3.0)], 75)
     assert quiet[:18, GAP].max() < 0.3 * quiet[31, GAP]
     assert float(np.ptp(quiet[55:, GAP])) < 0.01
 
@@ -102,7 +102,7 @@ def test_jaw_and_lips_are_two_things(face):
 
 def test_the_jaw_of_neighbours_stays_open_in_m_and_shuts_in_s():
     def between(middle):
-        return mouth_track([Phoneme("ɑː", 0.0, 0.2), Phoneme(middle, 0.2, 0.28), Phoneme("ɑː", 0.28, 0.48)], 12)
+        return mouth_track([Phoneme("ɑː", 0.0, 0.2), Phoneme(middle, 0.2, 0.28), Phoneme("ɑː", 0.28, 0.48)], 12, spread=1.0)
 
     m, s = between("m"), between("s")
     assert m[4, GAP] < 0.1 < 0.3 < m[4, JAW]
@@ -127,3 +127,36 @@ def test_blink_shuts_the_eyes_and_leaves_the_mouth(face):
     assert float(eyes[10]) < 0.35 * float(eyes[0])
     assert float(opening(face, exp).std()) < 0.005
     assert blink_curve(blink)[[0, 10, 19]].tolist() == [0, 1, 0]
+
+
+def places(face, exp):
+    """Points of the mean identity, (b, 468, 3), over the distance of the outer eye corners."""
+    return face.keypoints(torch.zeros(len(exp), 80), exp) / (face.mean[face.keypoints468[263]] - face.mean[face.keypoints468[33]]).norm()
+
+
+def test_oo_is_a_small_round_hole_in_front_and_f_hides_the_lower_lip(face):
+    rig = MouthRig(face)
+    rest, oo, ff = places(face, rig.codes(torch.tensor([[0.0, 0, 0, 0, 0], [0.2, -1, 0, 0, 0.2], [0.05, 0, 1, 0, 0.1]])))
+
+    def hole(points):
+        """Height in the middle and a third of the way to a corner, and width."""
+        return float(points[13, 1] - points[14, 1]), float(points[80, 1] - points[88, 1]), float(points[308, 0] - points[78, 0])
+
+    middle, side, width = hole(oo)
+    assert 0.03 < middle < 0.07
+    assert side < 0.5 * middle
+    assert width < 0.85 * hole(rest)[2]
+    assert float(oo[[0, 17], 2].mean() - rest[[0, 17], 2].mean()) > 0.015
+    red = [float(points[14, 1] - points[17, 1]) for points in (rest, ff)]
+    assert red[1] < 0.6 * red[0]
+    assert float((ff[14, 2] - ff[13, 2]) - (rest[14, 2] - rest[13, 2])) < -0.02
+    assert 0.0 < hole(ff)[0] < 0.03
+
+
+def test_shapes_leave_the_opening_to_the_gap(face):
+    rig = MouthRig(face)
+    tracks = torch.tensor([[0.3, 0, 0, 0, 0.3], [0.3, -1, 0, 0, 0.3], [0.3, 0, 1, 0, 0.3]])
+    gaps = opening(face, rig.codes(tracks))
+    assert torch.allclose(gaps, gaps[:1].expand(3), atol=2e-3)
+    # As likely as measured faces are: a whitened code of 64 numbers is about 8 long.
+    assert float(rig.codes(tracks).norm(dim=1).max()) < 9.0

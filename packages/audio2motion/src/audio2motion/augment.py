@@ -30,7 +30,7 @@ def emphasis(count: int, rate: int, rng: np.random.Generator, depth_db: float = 
 
 
 def warp_envelope(wave: Float[np.ndarray, "n"], rng: np.random.Generator, rate: int = 16_000) -> Float[np.ndarray, "n"]:
-    """Shift formants apart from the pitch: the smooth spectral envelope of each frame is stretched along frequency by 0.82..1.25.
+    """Shift formants apart from the pitch: the smooth spectral envelope of each frame is stretched along frequency by 0.87..1.18.
 
     The excitation is roughened too (random phase mixed in above 2 kHz), as breath does in a human voice.
     """
@@ -41,7 +41,7 @@ def warp_envelope(wave: Float[np.ndarray, "n"], rng: np.random.Generator, rate: 
     spectrum = np.fft.rfft(frames)
     envelope = _smooth_log(np.log(np.abs(spectrum) + 1e-4))
     bins = np.arange(envelope.shape[1])
-    factor, tilt = rng.uniform(0.82, 1.25), rng.normal(0, 0.5)
+    factor, tilt = rng.uniform(0.87, 1.18), rng.normal(0, 0.5)
     source = np.clip(bins / factor, 0, len(bins) - 1)
     low = np.floor(source).astype(int)
     part = source - low

@@ -1,12 +1,13 @@
 """Speech and motion on disk: safetensors shards with one index; the same format for made speech and for real corpora.
 
 ``corpus.json`` says what the features are, which face model the codes belong to and which clip lies where; a shard holds
-``NAME/audio`` (2t c, float16), ``NAME/pitch`` (2t, uint8), ``NAME/exp`` (t 64, float16), ``NAME/blink`` (t, uint8).
+``NAME/audio`` (2t c, float16), ``NAME/pitch`` (2t, uint8), ``NAME/exp`` (t 64, float16), ``NAME/blink`` (t, uint8) and, where the corpus
+knows what is said, ``NAME/viseme`` (t, uint8).
 """
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import torch
@@ -30,6 +31,7 @@ class MotionClip:
         exp: expression codes.
         blink: 1 on the centre frame of each blink.
         mouth_amplitude: `audio2motion.mouth.mouth_amplitude` of the clip.
+        viseme: class of the sound that is said, `audio2motion.viseme_classes`; None where nobody knows.
     """
 
     audio: Float[Tensor, "u c"]
@@ -37,11 +39,13 @@ class MotionClip:
     exp: Float[Tensor, "t 64"]
     blink: Int[Tensor, "t"]
     mouth_amplitude: float
+    viseme: Int[Tensor, "t"] | None = None
 
     def crop(self, start: int, frames: int) -> "MotionClip":
         """``frames`` motion frames from ``start``; the amplitude stays the whole clip's."""
         wide, narrow = slice(2 * start, 2 * (start + frames)), slice(start, start + frames)
-        return MotionClip(self.audio[wide], self.pitch[wide], self.exp[narrow], self.blink[narrow], self.mouth_amplitude)
+        viseme = None if self.viseme is None else self.viseme[narrow]
+        return MotionClip(self.audio[wide], self.pitch[wide], self.exp[narrow], self.blink[narrow], self.mouth_amplitude, viseme)
 
 
 @dataclass(frozen=True)
@@ -57,12 +61,21 @@ class Entry:
 
 @dataclass(frozen=True)
 class CorpusInfo:
-    """What all clips of a corpus share; ``recipe`` tells how it was made, so that another recipe is never mistaken for it."""
+    """What all clips of a corpus share.
+
+    Attributes:
+        audio: kind of the features.
+        audio_width: their channels.
+        face_model: fingerprint of the face model that the codes belong to.
+        recipe: how it was made, so that another recipe is never mistaken for it.
+        visemes: whether the clips tell what is said.
+    """
 
     audio: str
     audio_width: int
     face_model: str
     recipe: str
+    visemes: bool = False
 
 
 def write_corpus(folder: Path, info: CorpusInfo, clips: Iterable[tuple[str, str, MotionClip]], per_shard: int = 256) -> None:
@@ -84,6 +97,8 @@ def write_corpus(folder: Path, info: CorpusInfo, clips: Iterable[tuple[str, str,
             f"{name}/audio": clip.audio.half(), f"{name}/pitch": clip.pitch.to(torch.uint8),
             f"{name}/exp": clip.exp.half(), f"{name}/blink": clip.blink.to(torch.uint8),
         }  # fmt: skip
+        if info.visemes:
+            tensors[f"{name}/viseme"] = clip.viseme.to(torch.uint8)
         if count % per_shard == 0:
             flush()
     if tensors:
@@ -112,7 +127,7 @@ def read_info(folder: Path) -> CorpusInfo:
         PortraitError: ``E_DATA`` when there is no corpus, it cannot be read, or its parts do not belong together.
     """
     parts = corpus_folders(folder)
-    infos = [CorpusInfo(*(_index(part)[name] for name in ("audio", "audio_width", "face_model", "recipe"))) for part in parts]
+    infos = [CorpusInfo(*(_index(part)[field.name] for field in fields(CorpusInfo))) for part in parts]
     for part, info in zip(parts, infos, strict=True):
         if replace(info, recipe="") != replace(infos[0], recipe=""):
             message = f"{part} and {parts[0]} differ in features or face model"
@@ -123,7 +138,8 @@ def read_info(folder: Path) -> CorpusInfo:
 def _index(folder: Path) -> dict:
     try:
         content = json.loads((folder / INDEX).read_text())
-        return {name: content[name] for name in ("audio", "audio_width", "face_model", "recipe", "clips")}
+        known = {name: content[name] for name in ("audio", "audio_width", "face_model", "recipe", "clips")}
+        return {**known, "visemes": bool(content.get("visemes", False))}
     except (ValueError, KeyError, TypeError) as error:
         raise PortraitError("E_DATA", f"{folder / INDEX} is damaged ({type(error).__name__}: {error})", "Make the corpus again.") from error
 
@@ -157,4 +173,5 @@ class CorpusDataset(Dataset[MotionClip]):
             self._open[entry.shard] = safe_open(self.folder / entry.shard, "pt")
         read = self._open[entry.shard].get_tensor
         audio, pitch, exp, blink = (read(f"{entry.name}/{key}") for key in ("audio", "pitch", "exp", "blink"))
-        return MotionClip(audio.float(), pitch.long(), exp.float(), blink.long(), entry.mouth_amplitude)
+        viseme = read(f"{entry.name}/viseme").long() if self.info.visemes else None
+        return MotionClip(audio.float(), pitch.long(), exp.float(), blink.long(), entry.mouth_amplitude, viseme)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from core.errors import PortraitError
 from core.face.model import FaceModel
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from pytorch_lightning import LightningDataModule, Trainer
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
@@ -22,18 +22,20 @@ from audio2motion.model import SQUEEZE, Controls
 from audio2motion.mouth import MouthRig
 from audio2motion.sync_expert import SyncExpertConfig
 from audio2motion.synthesis import Speech, SpeechOptions
+from audio2motion.viseme_classes import UNKNOWN
 
 
 @dataclass(frozen=True)
 class SpeechBatch:
-    """Controls and the motion that belongs to them, padded to one length."""
+    """Controls and the motion that belongs to them, padded to one length; ``viseme`` is `viseme_classes.UNKNOWN` where nobody knows."""
 
     controls: Controls
     exp: Float[Tensor, "b t 64"]
+    viseme: Int[Tensor, "b t"]
 
     def to(self, device: torch.device | str) -> "SpeechBatch":
         """The same batch on another device."""
-        return SpeechBatch(self.controls.to(device), self.exp.to(device))
+        return SpeechBatch(self.controls.to(device), self.exp.to(device), self.viseme.to(device))
 
 
 def collate_clips(clips: list[MotionClip]) -> SpeechBatch:
@@ -43,12 +45,15 @@ def collate_clips(clips: list[MotionClip]) -> SpeechBatch:
     audio = torch.zeros(batch, 2 * frames, clips[0].audio.shape[1])
     pitch, blink = torch.ones(batch, 2 * frames, dtype=torch.long), torch.zeros(batch, frames, dtype=torch.long)
     exp, mask = torch.zeros(batch, frames, 64), torch.zeros(batch, frames)
+    viseme = torch.full((batch, frames), UNKNOWN)
     for row, clip in enumerate(clips):
         count = clip.exp.shape[0]
         audio[row, : 2 * count], pitch[row, : 2 * count] = clip.audio, clip.pitch
         exp[row, :count], blink[row, :count], mask[row, :count] = clip.exp, clip.blink, 1.0
+        if clip.viseme is not None:
+            viseme[row, :count] = clip.viseme
     amplitude = torch.tensor([clip.mouth_amplitude for clip in clips])
-    return SpeechBatch(Controls(audio, pitch, blink, amplitude, mask), exp)
+    return SpeechBatch(Controls(audio, pitch, blink, amplitude, mask), exp, viseme)
 
 
 class Draws(Dataset[MotionClip]):
@@ -166,19 +171,21 @@ class Audio2MotionDataModule(LightningDataModule):
     def _made_info(self, face: FaceModel) -> CorpusInfo:
         config = Audio2MotionConfig.preset(self.scale)
         recipe = {"clips": [self.made_clips, self.made_val_clips], "seed": self.seed, **asdict(self.speech)}
-        return CorpusInfo(config.audio, config.audio_width, face.fingerprint, json.dumps(recipe))
+        return CorpusInfo(config.audio, config.audio_width, face.fingerprint, json.dumps(recipe), visemes=True)
 
 
-def require_corpus(trainer: Trainer, config: Audio2MotionConfig | SyncExpertConfig) -> None:
+def require_corpus(trainer: Trainer, config: Audio2MotionConfig | SyncExpertConfig, visemes: bool = False) -> None:
     """See that the corpus of a run holds what a network hears and moves.
 
     Raises:
-        PortraitError: ``E_DATA`` when features or face model are others.
+        PortraitError: ``E_DATA`` when features or face model are others, or ``visemes`` are asked for and it tells none.
     """
     data = getattr(trainer, "datamodule", None)
     if not isinstance(data, Audio2MotionDataModule):
         return
     info = data.info()
+    if visemes and not info.visemes:
+        raise PortraitError("E_DATA", f"the corpus in {data.root} does not tell what is said", "Set model.weights.viseme=0, or make clips.")
     found, wanted = (info.audio, info.audio_width, info.face_model), (config.audio, config.audio_width, config.face_model)
     if found != wanted:
         raise PortraitError("E_DATA", f"the corpus holds (features, width, face model) {found}, the network needs {wanted}",

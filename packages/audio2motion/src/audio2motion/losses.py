@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -27,6 +27,8 @@ class LossWeights:
     """What a trained sync expert finds wrong (``model.sync_expert``); 0 in the paper, 0.2 in the release."""
     prior: float = 0.0
     """Expression and landmark terms again on motion decoded from the prior, as inference does; 0 in the paper."""
+    viseme: float = 0.0
+    """Which kind of sound is said, asked of what the network hears (`viseme_classes`); needs a corpus that tells; 0 in the paper."""
 
 
 def cyclic_weight(step: int, peak: float, ramp: int) -> float:
@@ -66,6 +68,12 @@ def laplacian_loss(exp: Float[Tensor, "b t 64"], mask: Float[Tensor, "b t"]) -> 
     """Mean of (e_t - (e_{t-1} + e_{t+1}) / 2)^2 with zeros beyond the ends (Eq. 4 in time)."""
     padded = F.pad(exp * mask[..., None], (0, 0, 1, 1))
     return masked_mean((exp - 0.5 * (padded[:, :-2] + padded[:, 2:])).square(), mask)
+
+
+def viseme_loss(scores: Float[Tensor, "b t k"], viseme: Int[Tensor, "b t"]) -> Float[Tensor, ""]:
+    """Cross-entropy over the frames whose class is known (not negative); 0 when there are none."""
+    known = viseme >= 0
+    return F.cross_entropy(scores[known], viseme[known], reduction="sum") / known.sum().clamp(min=1)
 
 
 def sync_loss(agreement: Float[Tensor, "k"], together: Float[Tensor, "k"]) -> Float[Tensor, ""]:

@@ -50,11 +50,13 @@ class Reconstruction:
     Attributes:
         exp: reconstructed expression codes.
         kl: Monte-Carlo estimate of KL(q || flow prior) per latent number (spec 8.2).
+        heard: the condition g, what the network made of sound, blinks and amplitude.
         prior_exp: expression codes decoded from a sample of the prior, as inference does; None unless asked for.
     """
 
     exp: Float[Tensor, "b t 64"]
     kl: Float[Tensor, ""]
+    heard: Float[Tensor, "b c t"]
     prior_exp: Float[Tensor, "b t 64"] | None
 
 
@@ -127,7 +129,7 @@ class Audio2Motion(nn.Module, Pretrained):
         prior_exp = None
         if prior_temperature is not None:
             prior_exp = self._from_noise(_normal(mean, generator) * prior_temperature, g, squeezed, mask)
-        return Reconstruction(self._decode(z, g, mask), kl, prior_exp)
+        return Reconstruction(self._decode(z, g, mask), kl, g, prior_exp)
 
     @property
     def device(self) -> torch.device:

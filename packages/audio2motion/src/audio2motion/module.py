@@ -26,11 +26,13 @@ from audio2motion.losses import (
     laplacian_loss,
     masked_mean,
     sync_loss,
+    viseme_loss,
 )
 from audio2motion.model import Audio2Motion, Controls
 from audio2motion.sync_expert import SyncExpert, motion_of_points
 from audio2motion.sync_pairs import pairs_together
 from audio2motion.synthesis import jitter_features
+from audio2motion.viseme_sorter import VisemeSorter
 
 UPPER_LIDS = (161, 160, 159, 158, 157, 388, 387, 386, 385, 384)
 SYNC_WINDOWS = 8
@@ -87,6 +89,7 @@ class Audio2MotionModule(LightningModule):
         if weights.sync and sync_expert is None:
             remedy = "Set model.sync_expert (experiments/audio2motion/syncnet.yaml trains one), or model.weights.sync=0."
             raise PortraitError("E_WEIGHTS", f"weights.sync={weights.sync} needs a trained sync expert and none is given", remedy)
+        self.sorter = VisemeSorter(config.cond_width) if weights.viseme else None
         self._expert = (load_expert(sync_expert, self.net.config),) if weights.sync else ()
         metric = landmark_metric(face.exp_basis[face.keypoints468], landmark_weights() * face.matched468)
         self.register_buffer("metric", metric, persistent=False)
@@ -100,13 +103,14 @@ class Audio2MotionModule(LightningModule):
         """Read ``init_from`` and see that the corpus belongs to this network.
 
         Raises:
-            PortraitError: ``E_DATA`` when features or face model of the corpus differ, ``E_FACE_MODEL`` when those of ``init_from`` do.
+            PortraitError: ``E_DATA`` when features or face model of the corpus differ or it does not tell what is said although
+                ``weights.viseme`` asks for it, ``E_FACE_MODEL`` when those of ``init_from`` do.
         """
         if self.init_from is not None:
             start = Audio2Motion.from_pretrained(Path(self.init_from) / "audio2motion")
             self.face.require(start.config.face_model, f"the weights in {self.init_from}")
             self.net.load_state_dict(start.state_dict())
-        require_corpus(self.trainer, self.net.config)
+        require_corpus(self.trainer, self.net.config, visemes=self.sorter is not None)
 
     def training_step(self, batch: SpeechBatch, index: int) -> Float[Tensor, ""]:
         """Eq. 6 plus the optional terms."""
@@ -121,6 +125,8 @@ class Audio2MotionModule(LightningModule):
         if made.prior_exp is not None:
             sampled = self.losses(made.prior_exp, batch.exp, controls.mask)
             losses["prior"] = self.weights.prior * torch.stack(list(sampled.values())).sum()
+        if self.sorter is not None:
+            losses["viseme"] = self.weights.viseme * viseme_loss(self.sorter(made.heard), batch.viseme)
         if self._expert:
             losses["sync"] = self.weights.sync * self._out_of_sync(made.exp, batch.controls, generator)
         total = torch.stack(list(losses.values())).sum()
@@ -167,13 +173,13 @@ class Audio2MotionModule(LightningModule):
     def configure_optimizers(self) -> dict[str, Any]:
         """Adam with warm-up and the schedule's decay per step."""
         schedule = self.schedule
-        optimizer = torch.optim.Adam(self.net.parameters(), 1.0, schedule.betas)
+        optimizer = torch.optim.Adam(self.parameters(), 1.0, schedule.betas)
         rate = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate(schedule, step, self._progress(step)))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": rate, "interval": "step"}}
 
     def configure_gradient_clipping(self, optimizer: Any, gradient_clip_val: Any = None, gradient_clip_algorithm: Any = None) -> None:
         """Clip the norm to ``schedule.clip``."""
-        torch.nn.utils.clip_grad_norm_(self.net.parameters(), self.schedule.clip)
+        torch.nn.utils.clip_grad_norm_(self.parameters(), self.schedule.clip)
 
     def _progress(self, step: int) -> float:
         return step / self.trainer.estimated_stepping_batches if self.schedule.decay == "cosine" else 0.0

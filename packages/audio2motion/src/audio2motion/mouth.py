@@ -6,18 +6,19 @@ Everything is linear in the codes, so amounts of motion are set by what they mea
 import torch
 from core.face.expression import MOTIONS, motion_axis, mouth_opening
 from core.face.model import FaceModel
-from core.face.regions import OUTER_EYE_CORNERS
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from audio2motion.lip_shapes import ROUNDED, TUCKED, shape_axis
+
 FULL_GAP = 0.235
 """Inner lip distance of a loud "ah" by an average speaker; the unit here is the distance of the outer eye corners."""
-SPREAD, ROUND = 0.055, 0.14
-"""Change of mouth width at width channel +1 and -1 (a resting mouth is about 0.6 wide)."""
+SPREAD = 0.075
+"""Growth of the mouth's width at width channel 1 (a resting mouth is about 0.6 wide)."""
+ROUND = 0.85
+"""Share of a firm "oo" (`audio2motion.lip_shapes.ROUNDED`) at width channel -1: 0.16 narrower."""
 OVERLAP = 0.03
 """Lips pressed by force are driven this far beyond touching, so that an "m" stays shut when the network blurs it."""
-THINNING = 0.014
-"""How much of the red of the lower lip goes under the teeth in "f"."""
 BROWS = 0.05
 """Rise of the brows at amount 1, a clear emphasis."""
 LIDS = 0.09
@@ -41,12 +42,16 @@ class MouthRig:
 
         self._open = per_unit("jaw_open", "mouth_gap")
         self._wide = per_unit("lips_wide", "mouth_width")
-        self._pursed = per_unit("lips_pursed", "mouth_width")
         self._closed = per_unit("lips_closed", "mouth_gap")
         self._lids = per_unit("blink", "eye_gap")
         self._brows = motion_axis(face, "brows_up") * (BROWS / MOTIONS["brows_up"].effect["brow_height"])
-        self._tuck = _lower_lip(face)
+        self._round, self._tuck = (self._as_open_as_before(shape_axis(face, shape)) for shape in (ROUNDED, TUCKED))
         self._rest_gap = float(mouth_opening(face, torch.zeros(1, 80), torch.zeros(1, 64)))
+
+    def _as_open_as_before(self, axis: Float[Tensor, "64"]) -> Float[Tensor, "64"]:
+        """The same without its part in the opening, which is the gap channel's to say."""
+        gap = mouth_opening(self.face, torch.zeros(2, 80), torch.stack([axis, torch.zeros(64)]))
+        return axis + (gap[0] - gap[1]) * self._closed
 
     def codes(
         self, track: Float[Tensor, "t 5"], opening: float = 1.0, blink: Int[Tensor, "t"] | None = None,
@@ -64,8 +69,8 @@ class MouthRig:
         # A gap of 0 is the model's neutral mouth; pressed lips also undo what the neutral mouth is open. What the jaw does not give of
         # the gap, or gives too much, is up to the lips.
         exp = opening * FULL_GAP * (jaw * self._open + (jaw - gap) * self._closed)
-        exp = exp + width.clamp(min=0) * SPREAD * self._wide + (-width).clamp(min=0) * ROUND * self._pursed
-        exp = exp + press * (OVERLAP + max(self._rest_gap, 0.0)) * self._closed + tuck * THINNING * self._tuck
+        exp = exp + width.clamp(min=0) * SPREAD * self._wide + (-width).clamp(min=0) * ROUND * self._round
+        exp = exp + press * (OVERLAP + max(self._rest_gap, 0.0)) * self._closed + tuck * self._tuck
         if blink is not None:
             exp = exp + blink_curve(blink)[:, None] * LIDS * self._lids
         if brows is not None:
@@ -88,13 +93,3 @@ def mouth_amplitude(face: FaceModel, exp: Float[Tensor, "t 64"]) -> float:
     """0.9-quantile over time of the L1 distance of lip points 51 and 57 of 68, mean identity, face units (spec 8.1)."""
     points = face.keypoints(exp.new_zeros(exp.shape[0], 80), exp, 68)
     return float(torch.quantile((points[:, 51] - points[:, 57]).abs().sum(1), 0.9))
-
-
-def _lower_lip(face: FaceModel) -> Float[Tensor, "64"]:
-    """The most likely code change that thins the lower lip by 1 eye distance and moves neither lip border, corner nor lid."""
-    basis = face.exp_basis[face.keypoints468, 1]
-    width = face.exp_basis[face.keypoints468, 0]
-    still = [basis[13] - basis[14], basis[0] - basis[13], width[291] - width[61], basis[61] - basis[291], basis[159] - basis[145]]
-    rows = torch.stack([*still, basis[386] - basis[374], basis[14] - basis[17]])
-    right, left = face.mean[face.keypoints468[list(OUTER_EYE_CORNERS)]]
-    return -torch.linalg.pinv(rows, rtol=1e-3)[:, -1] * (left - right).norm()

@@ -17,6 +17,7 @@ from audio2motion.pitch import coarse_pitch, track_pitch
 from audio2motion.prosody import brow_raise, find_accents, nod_angle
 from audio2motion.sentences import make_text, pick_language
 from audio2motion.speech import Phoneme, Utterance, say
+from audio2motion.viseme_classes import viseme_track
 from audio2motion.visemes import mouth_track
 
 SPEAKERS = tuple(f"m{n}" for n in range(1, 9)) + tuple(f"f{n}" for n in range(1, 6)) + (
@@ -32,7 +33,7 @@ class SpeechOptions:
 
     words: tuple[int, int] = (4, 12)
     """Words per clip."""
-    rate: tuple[int, int] = (110, 250)
+    rate: tuple[int, int] = (100, 230)
     """Words per minute."""
     tract: tuple[float, float] = (0.88, 1.14)
     """Vocal tract factor, see `augment.change_tract`."""
@@ -46,6 +47,10 @@ class SpeechOptions:
     """Depth of `augment.emphasis`; the mouth follows with its 0.6th power."""
     opening: tuple[float, float] = (0.6, 1.4)
     """How far different speakers open the mouth."""
+    pause: tuple[float, float] = (0.05, 0.35)
+    """Gap in which the lips of different speakers wait between phrases."""
+    spread: tuple[float, float] = (0.9, 1.9)
+    """Reach of co-articulation, see `audio2motion.visemes.mouth_track`."""
     blinks: float = 0.3
     """Mean blinks per second."""
     brows: float = 0.0
@@ -102,7 +107,8 @@ class Speech(Dataset[MotionClip]):
         pitch = coarse_pitch(track_pitch(normalise_loudness(sound).numpy()))
         pitch = vary_pitch(pitch, np.random.default_rng([self.seed, index, 1]))
         amplitude = mouth_amplitude(self.rig.face, made.exp)
-        return MotionClip(self.encoder(sound), torch.from_numpy(pitch), made.exp, torch.from_numpy(made.blink), amplitude)
+        viseme = torch.from_numpy(viseme_track(made.phonemes, len(made.exp)))
+        return MotionClip(self.encoder(sound), torch.from_numpy(pitch), made.exp, torch.from_numpy(made.blink), amplitude, viseme)
 
     def perform(self, index: int) -> Performance:
         """Synthesise, articulate, record."""
@@ -111,7 +117,8 @@ class Speech(Dataset[MotionClip]):
         frames = -(-len(speech.wave) // (8 * HOP)) * 4
         wave = np.pad(speech.wave, (0, frames * 2 * HOP - len(speech.wave)))
         gain = np.pad(gain, (0, len(wave) - len(gain)), mode="edge")
-        track = mouth_track(speech.phonemes, frames, spread=float(rng.uniform(0.8, 1.6)))
+        spread, pause = float(rng.uniform(*self.options.spread)), float(rng.uniform(*self.options.pause))
+        track = mouth_track(speech.phonemes, frames, spread=spread, pause=pause)
         # A louder syllable is a wider mouth; the power is our guess between none and proportional.
         track[:, [0, 4]] *= np.clip(gain.reshape(frames, -1).mean(1), 0.4, 1.8)[:, None] ** 0.6
         blink = blink_units(frames, self.options.blinks / 25, rng)
@@ -158,7 +165,7 @@ def blink_units(frames: int, chance: float, rng: np.random.Generator) -> np.ndar
 
 
 def jitter_features(audio: Float[Tensor, "b u c"], generator: torch.Generator) -> Float[Tensor, "b u c"]:
-    """Fresh variation of log-mel features at every step: the band axis stretched by +-15 %, smooth colour, a noise floor, noise, gaps.
+    """Fresh variation of log-mel features at every step: the band axis stretched by +-8 %, smooth colour, a noise floor, noise, gaps.
 
     Stretching the bands is vocal-tract length perturbation; the floor hides what a noisy room would hide; a band that is blanked out
     (SpecAugment, Park et al. 2019) keeps the network from trusting a single formant of a synthesiser.
@@ -168,7 +175,7 @@ def jitter_features(audio: Float[Tensor, "b u c"], generator: torch.Generator) -
     def draw(*shape: int) -> Tensor:
         return torch.rand(batch, *shape, generator=generator).to(audio)
 
-    source = (torch.linspace(0, 1, bands, device=audio.device) * (1 + 0.15 * (2 * draw(1) - 1))).clamp(0, 1) * (bands - 1)
+    source = (torch.linspace(0, 1, bands, device=audio.device) * (1 + 0.08 * (2 * draw(1) - 1))).clamp(0, 1) * (bands - 1)
     low = source.floor().long().clamp(max=bands - 2)
     part = (source - low)[:, None]
     rows = low[:, None].expand_as(audio)

@@ -38,9 +38,9 @@ def _vowel(gap: float, width: float) -> Target:
 
 
 VOWELS = {
-    "i": (0.30, 1.0), "ɪ": (0.40, 0.6), "e": (0.48, 0.7), "ɛ": (0.62, 0.5), "æ": (0.85, 0.5), "a": (0.92, 0.2), "ɐ": (0.65, 0.1),
+    "i": (0.16, 1.0), "ɪ": (0.34, 0.6), "e": (0.42, 0.7), "ɛ": (0.62, 0.5), "æ": (0.85, 0.5), "a": (0.92, 0.2), "ɐ": (0.65, 0.1),
     "ɑ": (1.00, 0.0), "ɒ": (0.85, -0.3), "ʌ": (0.72, 0.0), "ə": (0.42, 0.0), "ɜ": (0.48, -0.1), "ɚ": (0.40, -0.2), "ɝ": (0.48, -0.2),
-    "ɔ": (0.70, -0.6), "o": (0.48, -0.9), "ʊ": (0.35, -0.7), "u": (0.25, -1.0), "y": (0.25, -1.0), "ʏ": (0.32, -0.8), "ø": (0.42, -0.9),
+    "ɔ": (0.70, -0.6), "o": (0.48, -0.9), "ʊ": (0.35, -0.7), "u": (0.28, -1.0), "y": (0.28, -1.0), "ʏ": (0.32, -0.8), "ø": (0.42, -0.9),
     "œ": (0.55, -0.6), "ɨ": (0.32, 0.4), "ɯ": (0.32, 0.2), "ɤ": (0.48, 0.0), "ɵ": (0.42, -0.6), "ᵻ": (0.36, 0.4), "ɘ": (0.42, 0.2),
     "ᵊ": (0.35, 0.0), "ä": (0.92, 0.2), "ε": (0.62, 0.5), "ʉ": (0.28, -0.9),
 }  # fmt: skip
@@ -49,24 +49,24 @@ CONSONANTS = {
     **dict.fromkeys("fvɱ", Target(0.10, 0.0, 0.9, 0.3, tuck=1.0, jaw=0.15, hold_jaw=0.4)),
     **dict.fromkeys("wʍɥ", Target(0.15, -1.0, 0.8, 0.9, jaw=0.25, hold_jaw=0.4)),
     **dict.fromkeys("ɸβʋ", Target(0.12, -0.3, 0.8, 0.5, tuck=0.4, jaw=0.2, hold_jaw=0.4)),
-    **dict.fromkeys("θð", Target(0.26, 0.1, 0.6, 0.3, jaw=0.2)),
-    **dict.fromkeys("szɕʑ", Target(0.16, 0.3, 0.8, 0.4, jaw=0.05, hold_jaw=0.9)),
-    **dict.fromkeys("ʃʒʂʐ", Target(0.22, -0.6, 0.8, 0.7, jaw=0.08, hold_jaw=0.9)),
-    **dict.fromkeys("tdnʈɖɳ", Target(0.20, 0.1, 0.5, 0.2, jaw=0.12, hold_jaw=0.5)),
-    **dict.fromkeys("lɫɭʎɬɮ", Target(0.32, 0.1, 0.5, 0.2, jaw=0.25, hold_jaw=0.4)),
-    **dict.fromkeys("ɹɻrɾʀʁɽ", Target(0.26, -0.3, 0.5, 0.4, jaw=0.2, hold_jaw=0.4)),
-    **dict.fromkeys("jɲçʝ", Target(0.24, 0.6, 0.5, 0.5, jaw=0.15, hold_jaw=0.4)),
-    **dict.fromkeys("kɡgŋxɣqχcɟɢɴ", Target(0.32, 0.0, 0.35, 0.1, hold_jaw=0.2)),
-    **dict.fromkeys("hɦʔħʕ", Target(0.42, 0.0, 0.15, 0.05, hold_jaw=0.1)),
+    **dict.fromkeys("θð", Target(0.32, 0.1, 0.6, 0.3, jaw=0.2)),
+    **dict.fromkeys("szɕʑ", Target(0.20, 0.3, 0.8, 0.4, jaw=0.05, hold_jaw=0.9)),
+    **dict.fromkeys("ʃʒʂʐ", Target(0.28, -0.6, 0.8, 0.7, jaw=0.08, hold_jaw=0.9)),
+    **dict.fromkeys("tdnʈɖɳ", Target(0.27, 0.1, 0.5, 0.2, jaw=0.12, hold_jaw=0.5)),
+    **dict.fromkeys("lɫɭʎɬɮ", Target(0.40, 0.1, 0.5, 0.2, jaw=0.25, hold_jaw=0.4)),
+    **dict.fromkeys("ɹɻrɾʀʁɽ", Target(0.33, -0.3, 0.5, 0.4, jaw=0.2, hold_jaw=0.4)),
+    **dict.fromkeys("jɲçʝ", Target(0.30, 0.6, 0.5, 0.5, jaw=0.15, hold_jaw=0.4)),
+    **dict.fromkeys("kɡgŋxɣqχcɟɢɴ", Target(0.42, 0.0, 0.35, 0.1, hold_jaw=0.2)),
+    **dict.fromkeys("hɦʔħʕ", Target(0.50, 0.0, 0.15, 0.05, hold_jaw=0.1)),
 }
-PAUSE = Target(0.08, 0.0, 0.6, 0.3)
-"""Between two phrases most people nearly close the lips; `audio2motion.predict` brings the face to rest in longer silence."""
+PAUSE = 0.2
+"""Gap in which most lips wait between two phrases; `audio2motion.predict` brings the face to rest in longer silence."""
 PARTING = 0.3
 """Share of the width channel that is added to the gap: spread lips bare the teeth, rounded lips leave a small hole."""
-LEAST_HOLE = 0.1
+LEAST_HOLE = 0.22
 """Gap that rounding leaves at least."""
 STRESS = {"ˈ": 1.15, "ˌ": 1.0}
-UNSTRESSED = 0.75
+UNSTRESSED = 0.65
 _VOICELESS_STOPS = "ptkqcʈ"
 _CLOSURE = 0.05
 """Seconds of closure that espeak puts before the event of a voiceless stop."""
@@ -83,14 +83,14 @@ class Gesture:
     target: Target
 
 
-def gestures(phonemes: Sequence[Phoneme]) -> list[Gesture]:
-    """One gesture a sound; diphthongs and affricates give two."""
+def gestures(phonemes: Sequence[Phoneme], pause: float = PAUSE) -> list[Gesture]:
+    """One gesture a sound; diphthongs and affricates give two; lips are ``pause`` apart in silence."""
     found: list[Gesture] = []
     for phoneme in phonemes:
         symbols = [s for s in phoneme.symbol if s in VOWELS or s in CONSONANTS]
         if not symbols:
             if not phoneme.symbol:
-                found.append(Gesture(phoneme.start, phoneme.end, PAUSE))
+                found.append(Gesture(phoneme.start, phoneme.end, Target(pause, 0.0, 0.6, 0.3)))
             continue
         stress = next((gain for mark, gain in STRESS.items() if mark in phoneme.symbol), UNSTRESSED)
         length = (phoneme.end - phoneme.start) / len(symbols)
@@ -111,8 +111,9 @@ def _stressed(symbol: str, stress: float) -> Target:
 
 
 def mouth_track(
-    phonemes: Sequence[Phoneme], frames: int, fps: int = 25, oversample: int = 4, spread: float = 1.0
-) -> Float[np.ndarray, "t 5"]:
+    phonemes: Sequence[Phoneme], frames: int, fps: int = 25, oversample: int = 4, spread: float = 1.3,
+    pause: float = PAUSE,
+) -> Float[np.ndarray, "t 5"]:  # fmt: skip
     """Mouth channels (see `CHANNELS`) at ``fps`` by dominance functions (Cohen and Massaro 1993, own constants).
 
     Each sound pulls with a strength that decays exponentially outside its span; lip closures and tucks then overrule the
@@ -124,9 +125,10 @@ def mouth_track(
         fps: frames per second.
         oversample: inner resolution; the result is the mean over a frame.
         spread: scales the reach of co-articulation: above 1 is a lazy speaker.
+        pause: how far apart the lips of this speaker are between phrases.
     """
     times = (np.arange(frames * oversample) + 0.5) / (fps * oversample) + LEAD
-    found = gestures(phonemes)
+    found = gestures(phonemes, pause)
     if not found:
         return np.zeros((frames, len(CHANNELS)), np.float32)
     start, end = np.array([[g.start, g.end] for g in found]).T[..., None]
