@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import librosa
 import numpy as np
 import pytest
 import torch
-from audio2motion.features import frame_levels, normalise_loudness, speech_frames
+from audio2motion.features import Voice, frame_levels, normalise_loudness, speech_frames
 from audio2motion.hubert import HubertEncoder
 from audio2motion.logmel import LogMelEncoder, mel_bank
 from audio2motion.pitch import coarse_pitch, track_pitch
@@ -23,6 +25,21 @@ def test_mel_bank_is_librosas_up_to_scale():
     theirs = theirs[usable] / theirs[usable].sum(1, keepdims=True)
     np.testing.assert_allclose(ours[usable], theirs, atol=1e-4)
     np.testing.assert_allclose(ours.sum(1), 1, atol=1e-5)
+
+
+def test_features_are_librosas_mel_spectrogram():
+    wave = torch.from_numpy(voice(2.0, 150.0) + 0.01 * np.random.default_rng(0).normal(size=32_000).astype(np.float32))
+    level = replace(Voice.of(wave), colour=torch.zeros(40))
+    ours = LogMelEncoder(40)(wave, level).numpy()
+    padded = np.pad(level.levelled(wave).numpy(), 96)  # a window of 512 around every hop of 320
+    theirs = librosa.feature.melspectrogram(y=padded, sr=16_000, n_fft=512, hop_length=320, center=False, n_mels=40, fmin=80.0, fmax=7600.0,
+                                            htk=True, norm=1).T / 512  # fmt: skip
+    theirs = np.clip(np.log10(theirs + 1e-6), -3, 3)
+    usable = librosa.filters.mel(sr=16_000, n_fft=512, n_mels=40, fmin=80.0, fmax=7600.0, htk=True).sum(1) > 0
+    assert usable.sum() >= 37
+    assert ours.shape == theirs.shape == (100, 40)
+    np.testing.assert_allclose(ours[:, usable], theirs[:, usable], atol=2e-3)
+    assert np.ptp(ours) > 2
 
 
 @pytest.mark.parametrize("samples", [0, 1, 160, 320, 321, 16_000])
@@ -99,3 +116,16 @@ def test_missing_hubert_is_explained(tmp_path):
 def test_an_offset_is_not_speech():
     wave = torch.cat([torch.from_numpy(voice(1.0)), torch.zeros(20_100)]) + 0.05
     assert not speech_frames(frame_levels(normalise_loudness(wave)), below_db=36.0)[60:].any()
+
+
+def test_a_click_is_not_a_voice():
+    """A cut-off offset resampled: silence with one loud row at its end is not amplified."""
+    wave = 3e-5 * torch.randn(32_000, generator=torch.Generator().manual_seed(0))
+    wave[-100:] -= 0.2
+    assert float(normalise_loudness(wave)[:-320].abs().max()) < 1e-3
+    spoken = torch.from_numpy(voice())
+    levels = frame_levels(spoken)
+    loud = levels[levels >= 0.1 * torch.quantile(levels, 0.95)]
+    assert float(normalise_loudness(spoken).abs().max() / (spoken - spoken.mean()).abs().max()) == pytest.approx(
+        0.1 / float(loud.square().mean().sqrt()), rel=0.02
+    )

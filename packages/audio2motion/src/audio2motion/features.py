@@ -110,4 +110,5 @@ def _finite(wave: Float[Tensor, "n"]) -> Float[Tensor, "n"]:
 def _loud_level(levels: Float[Tensor, "u"]) -> float:
     """RMS of the frames near the top of the clip (a robust "how loud is the speaker")."""
     top = float(np.quantile(levels.numpy(), 0.95))
-    return float(levels[levels >= 0.1 * top].square().mean().sqrt()) if top > 0 else 0.0
+    # A click at either end, as an offset gives that is cut off, must not count as the voice of a silent clip.
+    return float(levels[levels >= 0.1 * top].clamp(max=10 * top).square().mean().sqrt()) if top > 0 else 0.0
