@@ -6,12 +6,13 @@ import torch
 from audio2motion.corpus import CorpusDataset, CorpusInfo, MotionClip, write_corpus
 from audio2motion.data import Audio2MotionDataModule, collate_clips
 from audio2motion.logmel import LogMelEncoder
-from audio2motion.losses import LossWeights, cyclic_weight, landmark_loss, landmark_metric, laplacian_loss, masked_mean
-from audio2motion.module import Audio2MotionModule
+from audio2motion.losses import LossWeights, cyclic_weight, landmark_loss, landmark_metric, laplacian_loss, lip_loss, masked_mean
+from audio2motion.module import Audio2MotionModule, lip_weights
 from audio2motion.mouth import MouthRig
 from audio2motion.prepare import blink_units, split_of
 from audio2motion.synthesis import Speech, jitter_features
 from core.face.model import FaceModel
+from core.face.regions import LIPS_INNER, LIPS_OUTER
 from core.train.schedule import Schedule
 
 
@@ -120,3 +121,28 @@ def test_two_steps_of_training(tmp_path):
     assert (tmp_path / "corpus.json").stat().st_mtime_ns == written
     other = Audio2MotionModule("debug", schedule=dataclasses.replace(module.schedule))
     assert other.net.config == module.net.config
+
+
+def test_lip_loss_is_the_distance_of_the_lips():
+    torch.manual_seed(0)
+    face = FaceModel.embedded()
+    made, true, identity = torch.randn(1, 3, 64), torch.randn(1, 3, 64), torch.randn(3, 80)
+    lips = [*LIPS_OUTER, *LIPS_INNER]
+    moved = 10 * (face.keypoints(identity, made[0]) - face.keypoints(identity, true[0]))[:, lips]
+    expected = moved.square().mean((1, 2)).sqrt().mean()
+    metric = landmark_metric(face.exp_basis[face.keypoints468], lip_weights())
+    assert float(lip_loss(made, true, torch.ones(1, 3), metric)) == pytest.approx(float(expected), rel=1e-3)
+
+
+def test_in_doubt_the_likelier_mouth_is_made():
+    """Seven mouths of ten are shut: the mean is 0.3 open, the best answer by distance is shut."""
+    metric = torch.eye(64)
+    true = torch.zeros(1, 10, 64)
+    true[0, 7:, 0] = 1.0
+    best = {}
+    for name, loss in (("squared", landmark_loss), ("distance", lip_loss)):
+        answers = torch.linspace(0, 1, 101)
+        costs = [float(loss((answer * torch.eye(64)[0]).expand(1, 10, 64), true, torch.ones(1, 10), metric)) for answer in answers]
+        best[name] = float(answers[int(np.argmin(costs))])
+    assert best["squared"] == pytest.approx(0.3, abs=0.011)
+    assert best["distance"] < 0.02

@@ -27,6 +27,8 @@ class LossWeights:
     """What a trained sync expert finds wrong (``model.sync_expert``); 0 in the paper, 0.2 in the release."""
     prior: float = 0.0
     """Expression and landmark terms again on motion decoded from the prior, as inference does; 0 in the paper."""
+    lips: float = 0.0
+    """Distance of the lips, not squared: its optimum in doubt is one of the mouths, not the mean of all; 0 in the paper."""
     viseme: float = 0.0
     """Which kind of sound is said, asked of what the network hears (`viseme_classes`); needs a corpus that tells; 0 in the paper."""
 
@@ -60,8 +62,23 @@ def landmark_loss(
     made: Float[Tensor, "b t 64"], true: Float[Tensor, "b t 64"], mask: Float[Tensor, "b t"], metric: Float[Tensor, "64 64"]
 ) -> Float[Tensor, ""]:
     """Weighted mean squared distance of the key points; ``metric`` from `landmark_metric`."""
+    return masked_mean(_squared_distance(made, true, metric), mask)
+
+
+def lip_loss(
+    made: Float[Tensor, "b t 64"], true: Float[Tensor, "b t 64"], mask: Float[Tensor, "b t"], metric: Float[Tensor, "64 64"]
+) -> Float[Tensor, ""]:
+    """Mean over time of the root mean squared distance of the lips; ``metric`` from `landmark_metric` with weights on the lips only.
+
+    Squared distances are least at the mean of all mouths that a sound may have, which is half open and half round; distances are least at
+    their (geometric) median, so a closure or a rounding that is likelier than not is made in full.
+    """
+    return masked_mean((_squared_distance(made, true, metric) + 1e-5).sqrt(), mask)
+
+
+def _squared_distance(made: Float[Tensor, "b t 64"], true: Float[Tensor, "b t 64"], metric: Float[Tensor, "64 64"]) -> Float[Tensor, "b t"]:
     error = made - true
-    return masked_mean(((error @ metric) * error).sum(-1), mask)
+    return ((error @ metric) * error).sum(-1)
 
 
 def laplacian_loss(exp: Float[Tensor, "b t 64"], mask: Float[Tensor, "b t"]) -> Float[Tensor, ""]:

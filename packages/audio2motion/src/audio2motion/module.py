@@ -24,6 +24,7 @@ from audio2motion.losses import (
     landmark_loss,
     landmark_metric,
     laplacian_loss,
+    lip_loss,
     masked_mean,
     sync_loss,
     viseme_loss,
@@ -93,6 +94,8 @@ class Audio2MotionModule(LightningModule):
         self._expert = (load_expert(sync_expert, self.net.config),) if weights.sync else ()
         metric = landmark_metric(face.exp_basis[face.keypoints468], landmark_weights() * face.matched468)
         self.register_buffer("metric", metric, persistent=False)
+        lips = landmark_metric(face.exp_basis[face.keypoints468], lip_weights() * face.matched468)
+        self.register_buffer("lip_metric", lips, persistent=False)
         self.register_buffer("basis", face.exp_basis[face.keypoints468], persistent=False)
 
     def networks(self) -> dict[str, Pretrained]:
@@ -147,6 +150,7 @@ class Audio2MotionModule(LightningModule):
         return {
             "exp": weights.exp * expression_loss(made, true, mask),
             "landmark": weights.landmark * landmark_loss(made, true, mask, self.metric),
+            "lips": weights.lips * lip_loss(made, true, mask, self.lip_metric),
             "laplacian": weights.laplacian * laplacian_loss(made, mask),
             "l2": weights.l2 * masked_mean(made.square(), mask),
         }
@@ -191,6 +195,13 @@ def landmark_weights() -> Float[Tensor, "468"]:
     weights[list(LEFT_EYE + RIGHT_EYE)] = 3.0
     weights[list(UPPER_LIDS)] = 20.0
     weights[list(LIPS_OUTER + LIPS_INNER)] = 5.0
+    return weights
+
+
+def lip_weights() -> Float[Tensor, "468"]:
+    """The lips and nothing else, so that the mean over all points is that of the lips."""
+    weights, lips = torch.zeros(468), list(LIPS_OUTER + LIPS_INNER)
+    weights[lips] = 468 / len(lips)
     return weights
 
 
