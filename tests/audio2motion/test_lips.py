@@ -160,3 +160,21 @@ def test_shapes_leave_the_opening_to_the_gap(face):
     assert torch.allclose(gaps, gaps[:1].expand(3), atol=2e-3)
     # As likely as measured faces are: a whitened code of 64 numbers is about 8 long.
     assert float(rig.codes(tracks).norm(dim=1).max()) < 9.0
+
+
+def test_lips_wait_for_the_first_sound_of_a_phrase():
+    """In a pause they take the place of the next sound that the lips make; before others they wait half open."""
+
+    def before(symbol):
+        said = [Phoneme("ɑː", 0.0, 0.2), Phoneme("", 0.2, 0.8), Phoneme(symbol, 0.8, 0.9), Phoneme("ɑː", 0.9, 1.1)]
+        return mouth_track(said, 28)[10:18, GAP]
+
+    m, w, k = before("m"), before("w"), before("k")
+    assert m[0] == pytest.approx(k[0], abs=0.01)
+    assert m[-1] < 0.01 < w[-1] < 0.08 < 0.15 < k[-1]
+
+
+def test_a_w_nearly_shuts_the_lips():
+    w = mouth_track([Phoneme("ɑː", 0.0, 0.2), Phoneme("w", 0.2, 0.28), Phoneme("ɑː", 0.28, 0.48)], 12)
+    assert float(w[:, GAP].min()) < 0.15
+    assert float(w[:, WIDTH].min()) < -0.6

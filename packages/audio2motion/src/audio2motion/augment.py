@@ -30,7 +30,7 @@ def emphasis(count: int, rate: int, rng: np.random.Generator, depth_db: float = 
 
 
 def warp_envelope(wave: Float[np.ndarray, "n"], rng: np.random.Generator, rate: int = 16_000) -> Float[np.ndarray, "n"]:
-    """Shift formants apart from the pitch: the smooth spectral envelope of each frame is stretched along frequency by 0.87..1.18.
+    """Shift formants apart from the pitch: the smooth spectral envelope of each frame is stretched along frequency by 0.82..1.25.
 
     The excitation is roughened too (random phase mixed in above 2 kHz), as breath does in a human voice.
     """
@@ -41,7 +41,7 @@ def warp_envelope(wave: Float[np.ndarray, "n"], rng: np.random.Generator, rate: 
     spectrum = np.fft.rfft(frames)
     envelope = _smooth_log(np.log(np.abs(spectrum) + 1e-4))
     bins = np.arange(envelope.shape[1])
-    factor, tilt = rng.uniform(0.87, 1.18), rng.normal(0, 0.5)
+    factor, tilt = rng.uniform(0.82, 1.25), rng.normal(0, 0.5)
     source = np.clip(bins / factor, 0, len(bins) - 1)
     low = np.floor(source).astype(int)
     part = source - low
@@ -85,7 +85,7 @@ def microphone(wave: Float[np.ndarray, "n"], rng: np.random.Generator, rate: int
     gain = 10 ** (np.interp(octaves, np.arange(9), knots) / 20)
     gain *= 1 / np.sqrt(1 + (rng.uniform(20, 200) / np.maximum(frequencies, 1)) ** 4)
     if rng.random() < 0.4:
-        gain *= 1 / np.sqrt(1 + (frequencies / rng.uniform(3200, 7000)) ** 12)
+        gain *= 1 / np.sqrt(1 + (frequencies / rng.uniform(3400, 7600)) ** 12)
     out = np.fft.irfft(spectrum * gain, size)[: len(wave)]
     if rng.random() < 0.2:
         drive = rng.uniform(1, 3) / max(float(np.abs(out).max()), 1e-6)

@@ -165,7 +165,7 @@ def blink_units(frames: int, chance: float, rng: np.random.Generator) -> np.ndar
 
 
 def jitter_features(audio: Float[Tensor, "b u c"], generator: torch.Generator) -> Float[Tensor, "b u c"]:
-    """Fresh variation of log-mel features at every step: the band axis stretched by +-8 %, smooth colour, a noise floor, noise, gaps.
+    """Fresh variation of log-mel features at every step: the band axis stretched by +-15 %, smooth colour, a noise floor, noise, gaps.
 
     Stretching the bands is vocal-tract length perturbation; the floor hides what a noisy room would hide; a band that is blanked out
     (SpecAugment, Park et al. 2019) keeps the network from trusting a single formant of a synthesiser.
@@ -175,7 +175,7 @@ def jitter_features(audio: Float[Tensor, "b u c"], generator: torch.Generator) -
     def draw(*shape: int) -> Tensor:
         return torch.rand(batch, *shape, generator=generator).to(audio)
 
-    source = (torch.linspace(0, 1, bands, device=audio.device) * (1 + 0.08 * (2 * draw(1) - 1))).clamp(0, 1) * (bands - 1)
+    source = (torch.linspace(0, 1, bands, device=audio.device) * (1 + 0.15 * (2 * draw(1) - 1))).clamp(0, 1) * (bands - 1)
     low = source.floor().long().clamp(max=bands - 2)
     part = (source - low)[:, None]
     rows = low[:, None].expand_as(audio)

@@ -8,7 +8,7 @@ closed teeth in "see"). `audio2motion.mouth` turns it into expression codes.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
@@ -27,6 +27,8 @@ class Target:
     hold_gap: float = 0.6
     hold_width: float = 0.5
     tuck: float = 0.0
+    narrow: float = 0.0
+    """Share of the gap that is closed whatever the neighbours want, as by ``tuck`` 0.8 and by ``shut`` all."""
     shut: bool = False
     jaw: float | None = None
     """None: as far as ``gap``."""
@@ -47,7 +49,7 @@ VOWELS = {
 CONSONANTS = {
     **dict.fromkeys("pbmɓ", Target(0.0, 0.0, 1.0, 0.2, shut=True, jaw=0.15, hold_jaw=0.2)),
     **dict.fromkeys("fvɱ", Target(0.10, 0.0, 0.9, 0.3, tuck=1.0, jaw=0.15, hold_jaw=0.4)),
-    **dict.fromkeys("wʍɥ", Target(0.15, -1.0, 0.8, 0.9, jaw=0.25, hold_jaw=0.4)),
+    **dict.fromkeys("wʍɥ", Target(0.04, -1.0, 0.9, 0.9, narrow=0.7, jaw=0.25, hold_jaw=0.4)),
     **dict.fromkeys("ɸβʋ", Target(0.12, -0.3, 0.8, 0.5, tuck=0.4, jaw=0.2, hold_jaw=0.4)),
     **dict.fromkeys("θð", Target(0.32, 0.1, 0.6, 0.3, jaw=0.2)),
     **dict.fromkeys("szɕʑ", Target(0.20, 0.3, 0.8, 0.4, jaw=0.05, hold_jaw=0.9)),
@@ -68,9 +70,13 @@ LEAST_HOLE = 0.22
 STRESS = {"ˈ": 1.15, "ˌ": 1.0}
 UNSTRESSED = 0.65
 _VOICELESS_STOPS = "ptkqcʈ"
+_NARROW = 0.15
+"""Gap below which a consonant is made with the lips."""
+READY = 0.15
+"""Seconds by which the lips take their place before the first sound after a pause, at most."""
 _CLOSURE = 0.05
 """Seconds of closure that espeak puts before the event of a voiceless stop."""
-LEAD = 0.05
+LEAD = 0.08
 """The lips run this far ahead of the sound, in seconds."""
 
 
@@ -81,6 +87,7 @@ class Gesture:
     start: float
     end: float
     target: Target
+    silent: bool = False
 
 
 def gestures(phonemes: Sequence[Phoneme], pause: float = PAUSE) -> list[Gesture]:
@@ -90,7 +97,7 @@ def gestures(phonemes: Sequence[Phoneme], pause: float = PAUSE) -> list[Gesture]
         symbols = [s for s in phoneme.symbol if s in VOWELS or s in CONSONANTS]
         if not symbols:
             if not phoneme.symbol:
-                found.append(Gesture(phoneme.start, phoneme.end, Target(pause, 0.0, 0.6, 0.3)))
+                found.append(Gesture(phoneme.start, phoneme.end, Target(pause, 0.0, 0.6, 0.3), silent=True))
             continue
         stress = next((gain for mark, gain in STRESS.items() if mark in phoneme.symbol), UNSTRESSED)
         length = (phoneme.end - phoneme.start) / len(symbols)
@@ -99,7 +106,12 @@ def gestures(phonemes: Sequence[Phoneme], pause: float = PAUSE) -> list[Gesture]
             end = start + length
             if symbol in _VOICELESS_STOPS:
                 start, end = start - _CLOSURE, max(start + 0.01, end - 0.03)
-            found.append(Gesture(start, end, _stressed(symbol, stress)))
+            target = _stressed(symbol, stress)
+            if found and target.gap < _NARROW and (before := found[-1]).silent:
+                # Nobody hears lips that are ready too early: in a pause they wait as the next labial sound needs them.
+                start -= min(READY, 0.5 * (before.end - before.start))
+                found[-1] = replace(before, end=min(before.end, start))
+            found.append(Gesture(start, end, target))
     return found
 
 
@@ -135,8 +147,10 @@ def mouth_track(
     early, late = np.maximum(start - times, 0), np.maximum(times - end, 0)
     pull = np.exp(-early / (0.026 * spread) - late / (0.022 * spread)) + 1e-6
     targets = [g.target for g in found]
-    columns = [[t.gap, t.width, t.gap if t.jaw is None else t.jaw, t.hold_gap, t.hold_width, t.hold_jaw, t.tuck, t.shut] for t in targets]
-    gap, width, jaw, hold_gap, hold_width, hold_jaw, tuck, shut = np.array(columns).T[..., None]
+    columns = [
+        [t.gap, t.width, t.gap if t.jaw is None else t.jaw, t.hold_gap, t.hold_width, t.hold_jaw, t.tuck, t.narrow, t.shut] for t in targets
+    ]
+    gap, width, jaw, hold_gap, hold_width, hold_jaw, tuck, narrow, shut = np.array(columns).T[..., None]
     # Lips round early and stay round late; the jaw is the slowest of all.
     track_gap, track_width, track_jaw = (
         (hold * pull**reach * target).sum(0) / (hold * pull**reach).sum(0)
@@ -144,8 +158,8 @@ def mouth_track(
     )
     # Closing takes about 50 ms and is complete within the sound's span.
     near = np.exp(-0.5 * ((early + late) / 0.018) ** 2)
-    press, tucked = (near * shut).max(0), (near * tuck).max(0)
+    press, tucked, narrowed = ((near * amount).max(0) for amount in (shut, tuck, narrow))
     rounded = np.maximum(track_gap + PARTING * track_width, np.minimum(track_gap, LEAST_HOLE))
-    track_gap = rounded * (1 - press) * (1 - 0.8 * tucked)
+    track_gap = rounded * (1 - press) * (1 - 0.8 * tucked) * (1 - narrowed)
     track = np.stack([track_gap, track_width, tucked, press, track_jaw], 1)
     return track.reshape(frames, oversample, -1).mean(1).astype(np.float32)
