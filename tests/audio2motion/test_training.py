@@ -5,12 +5,13 @@ import pytest
 import torch
 from audio2motion.corpus import CorpusDataset, CorpusInfo, MotionClip, write_corpus
 from audio2motion.data import Audio2MotionDataModule, collate_clips
+from audio2motion.jitter import jitter_features
 from audio2motion.logmel import LogMelEncoder
 from audio2motion.losses import LossWeights, cyclic_weight, landmark_loss, landmark_metric, laplacian_loss, lip_loss, masked_mean
 from audio2motion.module import Audio2MotionModule, lip_weights
 from audio2motion.mouth import MouthRig
 from audio2motion.prepare import blink_units, split_of
-from audio2motion.synthesis import Speech, jitter_features
+from audio2motion.synthesis import Speech
 from core.face.model import FaceModel
 from core.face.regions import LIPS_INNER, LIPS_OUTER
 from core.train.schedule import Schedule
@@ -88,6 +89,19 @@ def test_jitter_keeps_shape_and_follows_its_generator():
     assert torch.equal(one, same)
     assert not torch.equal(one, other)
     assert one.shape == audio.shape
+
+
+def test_jitter_moves_formants_and_keeps_time_and_silence():
+    """One loud band in one burst: it lands on other bands near by, in the same rows give or take one; what is silent stays the quietest."""
+    audio = torch.full((64, 30, 40), -3.0)
+    audio[:, 12:18, 20] = 2.0
+    moved = jitter_features(audio, torch.Generator().manual_seed(0))
+    bands = moved[:, 12:18].mean(1).argmax(1)
+    assert len(set(bands.tolist())) >= 6
+    assert float((bands - 20).abs().float().quantile(0.9)) <= 7
+    rows = moved.amax(2)
+    assert float(rows[:, 13:17].median()) > float(rows[:, 20:].median()) + 1
+    assert float(rows[:, :10].max()) < float(rows[:, 13:17].max())
 
 
 def test_blink_units_are_run_centres():

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from audio2motion.config import Audio2MotionConfig
 from audio2motion.data import SpeechBatch, require_corpus
+from audio2motion.jitter import jitter_features
 from audio2motion.losses import (
     LossWeights,
     cyclic_weight,
@@ -32,7 +33,6 @@ from audio2motion.losses import (
 from audio2motion.model import Audio2Motion, Controls
 from audio2motion.sync_expert import SyncExpert, motion_of_points
 from audio2motion.sync_pairs import pairs_together
-from audio2motion.synthesis import jitter_features
 from audio2motion.viseme_sorter import VisemeSorter
 
 UPPER_LIDS = (161, 160, 159, 158, 157, 388, 387, 386, 385, 384)
@@ -65,7 +65,7 @@ class Audio2MotionModule(LightningModule):
             weights: loss weights.
             schedule: learning rate, warm-up, decay, clipping.
             mouth_amplitude: default amplitude stored with the weights; None: the preset's.
-            jitter: vary log-mel features at every step (`audio2motion.synthesis.jitter_features`).
+            jitter: vary log-mel features at every step (`audio2motion.jitter`).
             seed: of the latent noise and the jitter.
             face_model: ``embedded``, or a folder with the files of BFM 2009 (docs/faces.md); that of the corpus.
             audio_source: HuBERT weights that the corpus was prepared with, stored with the weights; None: the preset's.

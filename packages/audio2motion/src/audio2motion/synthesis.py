@@ -6,7 +6,6 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.nn import functional as F
 from torch.utils.data import Dataset
 
 from audio2motion import augment
@@ -41,7 +40,7 @@ class SpeechOptions:
     """Probability of `augment.warp_envelope`."""
     reverb: float = 0.5
     """Probability of `augment.room`."""
-    snr_db: tuple[float, float] = (8.0, 45.0)
+    snr_db: tuple[float, float] = (10.0, 50.0)
     """Signal-to-noise ratio."""
     emphasis_db: float = 6.0
     """Depth of `augment.emphasis`; the mouth follows with its 0.6th power."""
@@ -162,28 +161,3 @@ def blink_units(frames: int, chance: float, rng: np.random.Generator) -> np.ndar
         if frame >= next_free and rng.random() < chance:
             units[frame], next_free = 1, frame + 12
     return units
-
-
-def jitter_features(audio: Float[Tensor, "b u c"], generator: torch.Generator) -> Float[Tensor, "b u c"]:
-    """Fresh variation of log-mel features at every step: the band axis stretched by +-15 %, smooth colour, a noise floor, noise, gaps.
-
-    Stretching the bands is vocal-tract length perturbation; the floor hides what a noisy room would hide; a band that is blanked out
-    (SpecAugment, Park et al. 2019) keeps the network from trusting a single formant of a synthesiser.
-    """
-    batch, _, bands = audio.shape
-
-    def draw(*shape: int) -> Tensor:
-        return torch.rand(batch, *shape, generator=generator).to(audio)
-
-    source = (torch.linspace(0, 1, bands, device=audio.device) * (1 + 0.15 * (2 * draw(1) - 1))).clamp(0, 1) * (bands - 1)
-    low = source.floor().long().clamp(max=bands - 2)
-    part = (source - low)[:, None]
-    rows = low[:, None].expand_as(audio)
-    warped = torch.gather(audio, 2, rows) * (1 - part) + torch.gather(audio, 2, rows + 1) * part
-    knots = 0.2 * torch.randn(batch, 1, 6, generator=generator).to(audio)
-    coloured = warped + F.interpolate(knots, bands, mode="linear", align_corners=True)
-    floored = torch.maximum(coloured, -3 + 1.7 * draw(1, 1))
-    away = (torch.linspace(0, 1, bands, device=audio.device) - draw(1, 1)).abs()
-    blank = (away < 0.06 * draw(1, 1)) & (draw(1, 1) < 0.5)
-    floored = torch.where(blank, floored.mean(2, keepdim=True), floored)
-    return floored + 0.15 * draw(1, 1) * torch.randn(audio.shape, generator=generator).to(audio)
