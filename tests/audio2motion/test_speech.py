@@ -1,8 +1,12 @@
 """The made speech: its languages, and that sound, phonemes and face belong together."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from audio2motion import rules
 from audio2motion.augment import warp_envelope
 from audio2motion.features import frame_levels
 from audio2motion.logmel import LogMelEncoder
@@ -101,3 +105,28 @@ def test_formants_move_and_the_pitch_stays():
         assert min(top % 125, 125 - top % 125) <= 1
         tops.append(top)
     assert min(tops) < 1200 < max(tops) or len(set(tops)) > 2
+
+
+def test_other_rules_are_another_recipe(tmp_path, monkeypatch):
+    """A corpus that was made before a rule changed is not taken for one of now."""
+    package = tmp_path / "audio2motion"
+    package.mkdir()
+    for name in rules.FILES:
+        (package / f"{name}.py").write_text(f"# {name}")
+    monkeypatch.setattr(rules, "__file__", str(package / "rules.py"))
+    before = rules.rules_fingerprint()
+    assert before == rules.rules_fingerprint()
+    (package / "visemes.py").write_text("# other")
+    assert rules.rules_fingerprint() != before
+
+
+def test_every_file_that_makes_clips_is_among_the_rules():
+    """What `synthesis` imports of this package, and what that imports, decides what is made."""
+    names, found = ["synthesis"], set()
+    while names:
+        name = names.pop()
+        found.add(name)
+        source = Path(rules.__file__).with_name(f"{name}.py").read_text()
+        imported = re.findall(r"^from audio2motion(?:\.(\w+) import| import (\w+)$)", source, re.MULTILINE)
+        names += {module or name for module, name in imported} - found
+    assert found - {"corpus"} <= set(rules.FILES)

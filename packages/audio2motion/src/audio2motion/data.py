@@ -20,6 +20,7 @@ from audio2motion.corpus import INDEX, CorpusDataset, CorpusInfo, MotionClip, re
 from audio2motion.encoders import encoder_for
 from audio2motion.model import SQUEEZE, Controls
 from audio2motion.mouth import MouthRig
+from audio2motion.rules import rules_fingerprint
 from audio2motion.sync_expert import SyncExpertConfig
 from audio2motion.synthesis import Speech, SpeechOptions
 from audio2motion.viseme_classes import UNKNOWN
@@ -170,7 +171,7 @@ class Audio2MotionDataModule(LightningDataModule):
 
     def _made_info(self, face: FaceModel) -> CorpusInfo:
         config = Audio2MotionConfig.preset(self.scale)
-        recipe = {"clips": [self.made_clips, self.made_val_clips], "seed": self.seed, **asdict(self.speech)}
+        recipe = {"clips": [self.made_clips, self.made_val_clips], "seed": self.seed, "rules": rules_fingerprint(), **asdict(self.speech)}
         return CorpusInfo(config.audio, config.audio_width, face.fingerprint, json.dumps(recipe), visemes=True)
 
 
