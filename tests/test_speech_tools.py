@@ -51,10 +51,19 @@ def test_a_mouth_is_measured_over_the_distance_of_the_eyes(tool) -> None:
     np.testing.assert_allclose(mouth.width, [0.6, 0.6])
 
 
-def test_energy_is_fitted_by_least_squares(tool) -> None:
+def test_recall_is_at_equally_many_false_closures(tool) -> None:
+    """Neither scale nor offset of a curve matter, only whether its low values lie where the mouth is shut."""
     measure = tool("measure_speech")
-    curve = np.arange(10.0)
-    np.testing.assert_allclose(measure.fitted(curve, 3 * curve - 1), 3 * curve - 1)
+    rng = np.random.default_rng(0)
+    true = np.where(np.arange(400) % 20 < 3, 0.0, 0.1)
+    assert measure.recall(true, true) == 1.0
+    assert measure.recall(np.full(400, 0.07), true) == 0.0, "a mouth that never moves finds no closure"
+    good = true + 0.01 * rng.random(400)
+    assert measure.recall(good, true) == 1.0
+    assert measure.recall(5 * good - 3, true) == 1.0
+    chance = measure.recall(rng.random(400), true)
+    assert 0.02 < chance < 0.35
+    assert np.isnan(measure.recall(good[:20], true[:20]))
 
 
 def test_the_picture_in_the_docs_shows_five_sounds_twice(tool) -> None:

@@ -8,7 +8,10 @@ the prediction is that of the codes on the mean face, from the sound alone. The 
   mean opening has no correlation, and is never shut.)
 - width r: the same for the distance of the corners of the mouth, which tells "ee" from "oo".
 - shut: share of the frames with a truly shut mouth where the prediction is shut at most one frame away; open: share of the truly open
-  frames where it is not shut. Energy is scaled to the true opening by least squares before it is judged alike.
+  frames where it is not shut.
+- recall: the same share of truly shut frames when the prediction counts as shut below that opening below which 5 % of the truly open frames
+  fall, whatever opening that is, so that all are compared at equally many false closures; beside it that of the energy. Empty where
+  fewer than 5 frames are truly shut or open.
 - size: 0.9-quantile of the predicted opening over that of the true one.
 """
 
@@ -100,27 +103,29 @@ def baselines(wave: Float[np.ndarray, "n"], frames: int) -> list[Float[np.ndarra
     return [np.pad(curve.numpy(), (0, 2 * frames), mode="edge")[: 2 * frames].reshape(frames, 2).mean(1) for curve in curves]
 
 
-def fitted(curve: Float[np.ndarray, "t"], true: Float[np.ndarray, "t"]) -> Float[np.ndarray, "t"]:
-    """``curve`` scaled and shifted to ``true`` by least squares."""
-    there = np.isfinite(true)
-    slope, offset = np.polyfit(curve[there], true[there], 1)
-    return slope * curve + offset
+def recall(made: Float[np.ndarray, "t"], true: Float[np.ndarray, "t"], false: float = 0.05) -> float:
+    """Share of truly shut frames within one frame of a shut one, with ``false`` of the truly open frames shut; NaN for too few."""
+    shut, opened = true < SHUT, true > OPEN
+    if min(shut.sum(), opened.sum()) < 5:
+        return float("nan")
+    nearby = np.minimum(made, np.minimum(shifted(made, 1), shifted(made, -1)))
+    return float((nearby[shut] < np.quantile(made[opened], false)).mean())
 
 
 def measure(true: Mouth, made: Mouth, wave: Float[np.ndarray, "n"]) -> list[float]:
-    """One row: r, lag, r of both baselines, r of the width, shut, open, the same of energy, size."""
+    """One row, in the order of ``HEAD``."""
     frames = min(len(true.opening), len(made.opening))
     real, ours = true.opening[:frames], made.opening[:frames]
     r, lag = best_shift(ours, real)
     energy, mel = baselines(wave, frames)
     (energy_r, energy_lag), (mel_r, _) = best_shift(energy, real), best_shift(mel, real)
     width_r = best_shift(made.width[:frames], true.width[:frames])[0]
-    loud = fitted(shifted(energy, energy_lag), real)
+    seen, heard = shifted(ours, lag), shifted(energy, energy_lag)
     size = np.quantile(ours, 0.9) / np.nanquantile(real, 0.9)
-    return [r, lag, energy_r, mel_r, width_r, *closures(shifted(ours, lag), real), *closures(loud, real), float(size)]
+    return [r, lag, energy_r, mel_r, width_r, *closures(seen, real), recall(seen, real), recall(heard, real), float(size)]
 
 
-HEAD = ("r", "lag", "energy r", "log-mel r", "width r", "shut", "open", "energy shut", "energy open", "size")
+HEAD = ("r", "lag", "energy r", "log-mel r", "width r", "shut", "open", "recall", "energy recall", "size")
 
 
 def cells(name: str, values: Sequence[float]) -> str:
