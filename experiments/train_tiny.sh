@@ -26,5 +26,7 @@ fit recon "${minutes[1]}" -c experiments/recon/tiny.yaml --model.init_from "$REA
 fit animate "${minutes[2]}" -c experiments/animate/tiny.yaml
 fit compose "${minutes[3]}" -c experiments/compose/tiny.yaml
 fit audio2motion "${minutes[4]}" -c experiments/audio2motion/tiny.yaml
+speech="$REAL3D_RUNS/audio2motion-tiny"
+python -m audio2motion.global_variance "$speech/weights/audio2motion" "$REAL3D_DATA/speech-tiny" "$speech/widened/audio2motion"
 python tools/ship_weights.py "$REAL3D_RUNS/animate-tiny/weights" "$REAL3D_RUNS/compose-tiny/weights" \
-  "$REAL3D_RUNS/audio2motion-tiny/weights" "${SHIP:-packages/portrait/src/portrait/weights/tiny}"
+  "$speech/widened" "${SHIP:-packages/portrait/src/portrait/weights/tiny}"

@@ -9,9 +9,9 @@ the prediction is that of the codes on the mean face, from the sound alone. The 
 - width r: the same for the distance of the corners of the mouth, which tells "ee" from "oo".
 - shut: share of the frames with a truly shut mouth where the prediction is shut at most one frame away; open: share of the truly open
   frames where it is not shut.
-- recall: the same share of truly shut frames when the prediction counts as shut below that opening below which 5 % of the truly open frames
-  fall, whatever opening that is, so that all are compared at equally many false closures; beside it that of the energy. Empty where
-  fewer than 5 frames are truly shut or open.
+- recall: the same share of truly shut frames when the prediction counts as shut below that opening below which 10 % of the truly open
+  frames fall, whatever opening that is, so that all are compared at equally many false closures; beside it that of the energy. Empty
+  where fewer than 5 frames are truly shut or open.
 - size: 0.9-quantile of the predicted opening over that of the true one.
 """
 
@@ -103,7 +103,7 @@ def baselines(wave: Float[np.ndarray, "n"], frames: int) -> list[Float[np.ndarra
     return [np.pad(curve.numpy(), (0, 2 * frames), mode="edge")[: 2 * frames].reshape(frames, 2).mean(1) for curve in curves]
 
 
-def recall(made: Float[np.ndarray, "t"], true: Float[np.ndarray, "t"], false: float = 0.05) -> float:
+def recall(made: Float[np.ndarray, "t"], true: Float[np.ndarray, "t"], false: float = 0.1) -> float:
     """Share of truly shut frames within one frame of a shut one, with ``false`` of the truly open frames shut; NaN for too few."""
     shut, opened = true < SHUT, true > OPEN
     if min(shut.sum(), opened.sum()) < 5:

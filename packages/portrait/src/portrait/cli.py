@@ -162,7 +162,7 @@ def _add_animate(commands: Any) -> None:
         "--mouth-amplitude",
         type=_amplitude,
         metavar="X",
-        help="how far speech opens the mouth, 0 to 2 (default: that of the weights, 0.45 for tiny)",
+        help="how far speech opens the mouth, 0 to 2 (default: that of the weights, 0.37 for tiny)",
     )
     p.add_argument(
         "--expression",
