@@ -46,8 +46,10 @@ class SpeechOptions:
     """Depth of `augment.emphasis`; the mouth follows with its 0.6th power."""
     opening: tuple[float, float] = (0.6, 1.4)
     """How far different speakers open the mouth."""
-    pause: tuple[float, float] = (0.05, 0.35)
+    pause: tuple[float, float] = (0.0, 0.35)
     """Gap in which the lips of different speakers wait between phrases."""
+    consonants: tuple[float, float] = (0.6, 1.1)
+    """How far they part their lips in consonants, see `audio2motion.visemes.mouth_track`."""
     spread: tuple[float, float] = (0.9, 1.9)
     """Reach of co-articulation, see `audio2motion.visemes.mouth_track`."""
     blinks: float = 0.3
@@ -116,8 +118,8 @@ class Speech(Dataset[MotionClip]):
         frames = -(-len(speech.wave) // (8 * HOP)) * 4
         wave = np.pad(speech.wave, (0, frames * 2 * HOP - len(speech.wave)))
         gain = np.pad(gain, (0, len(wave) - len(gain)), mode="edge")
-        spread, pause = float(rng.uniform(*self.options.spread)), float(rng.uniform(*self.options.pause))
-        track = mouth_track(speech.phonemes, frames, spread=spread, pause=pause)
+        manner = {name: float(rng.uniform(*getattr(self.options, name))) for name in ("spread", "pause", "consonants")}
+        track = mouth_track(speech.phonemes, frames, **manner)
         # A louder syllable is a wider mouth; the power is our guess between none and proportional.
         track[:, [0, 4]] *= np.clip(gain.reshape(frames, -1).mean(1), 0.4, 1.8)[:, None] ** 0.6
         blink = blink_units(frames, self.options.blinks / 25, rng)

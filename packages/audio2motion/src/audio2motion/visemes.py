@@ -90,8 +90,11 @@ class Gesture:
     silent: bool = False
 
 
-def gestures(phonemes: Sequence[Phoneme], pause: float = PAUSE) -> list[Gesture]:
-    """One gesture a sound; diphthongs and affricates give two; lips are ``pause`` apart in silence."""
+def gestures(phonemes: Sequence[Phoneme], pause: float = PAUSE, consonants: float = 1.0) -> list[Gesture]:
+    """One gesture a sound; diphthongs and affricates give two; lips are ``pause`` apart in silence.
+
+    ``consonants`` scales how far they are apart in consonants.
+    """
     found: list[Gesture] = []
     for phoneme in phonemes:
         symbols = [s for s in phoneme.symbol if s in VOWELS or s in CONSONANTS]
@@ -106,7 +109,7 @@ def gestures(phonemes: Sequence[Phoneme], pause: float = PAUSE) -> list[Gesture]
             end = start + length
             if symbol in _VOICELESS_STOPS:
                 start, end = start - _CLOSURE, max(start + 0.01, end - 0.03)
-            target = _stressed(symbol, stress)
+            target = _stressed(symbol, stress, consonants)
             if found and target.gap < _NARROW and (before := found[-1]).silent:
                 # Nobody hears lips that are ready too early: in a pause they wait as the next labial sound needs them.
                 start -= min(READY, 0.5 * (before.end - before.start))
@@ -115,16 +118,16 @@ def gestures(phonemes: Sequence[Phoneme], pause: float = PAUSE) -> list[Gesture]
     return found
 
 
-def _stressed(symbol: str, stress: float) -> Target:
+def _stressed(symbol: str, stress: float, consonants: float) -> Target:
     if symbol in CONSONANTS:
-        return CONSONANTS[symbol]
+        return replace(CONSONANTS[symbol], gap=CONSONANTS[symbol].gap * consonants)
     gap, width = VOWELS[symbol]
     return _vowel(gap * stress, width * min(stress, 1.0))
 
 
 def mouth_track(
     phonemes: Sequence[Phoneme], frames: int, fps: int = 25, oversample: int = 4, spread: float = 1.3,
-    pause: float = PAUSE,
+    pause: float = PAUSE, consonants: float = 1.0,
 ) -> Float[np.ndarray, "t 5"]:  # fmt: skip
     """Mouth channels (see `CHANNELS`) at ``fps`` by dominance functions (Cohen and Massaro 1993, own constants).
 
@@ -138,9 +141,10 @@ def mouth_track(
         oversample: inner resolution; the result is the mean over a frame.
         spread: scales the reach of co-articulation: above 1 is a lazy speaker.
         pause: how far apart the lips of this speaker are between phrases.
+        consonants: scales how far apart they are in consonants.
     """
     times = (np.arange(frames * oversample) + 0.5) / (fps * oversample) + LEAD
-    found = gestures(phonemes, pause)
+    found = gestures(phonemes, pause, consonants)
     if not found:
         return np.zeros((frames, len(CHANNELS)), np.float32)
     start, end = np.array([[g.start, g.end] for g in found]).T[..., None]
