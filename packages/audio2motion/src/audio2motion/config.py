@@ -8,7 +8,7 @@ from core.presets import from_preset
 PRESETS: dict[str, dict[str, Any]] = {
     "debug": dict(audio="logmel", audio_width=40, hidden=16, cond_width=8, latent=4, encoder_layers=1, decoder_layers=1, flow_hidden=8,
                   flow_layers=1, flow_steps=2, downsample="mean"),
-    "tiny": dict(audio="logmel", audio_width=40, hidden=96, cond_width=64, latent=8, encoder_layers=2, decoder_layers=4, flow_hidden=32,
+    "tiny": dict(audio="logmel", audio_width=40, hidden=96, cond_width=96, latent=8, encoder_layers=2, decoder_layers=4, flow_hidden=32,
                  flow_layers=2, downsample="mean"),
     "paper": dict(hidden=192, cond_width=256, downsample="lowpass"),
     "release": dict(),
