@@ -22,7 +22,7 @@ def source_view_error(photo: PhotoSource) -> float:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not Path(FOLDER).is_dir(), reason="REAL3D_PHOTOS names no folder of photographs")
+@pytest.mark.skipif(not FOLDER or not Path(FOLDER).is_dir(), reason="REAL3D_PHOTOS names no folder of photographs")
 def test_source_views_reproduce_thirty_photographs(record_property):
     photos = [photo for photo in find_photos(FOLDER) if isinstance(photo, PhotoSource)]
     found, refused = {}, {}
