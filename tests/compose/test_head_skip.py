@@ -40,7 +40,7 @@ def inputs(config: HTBSRConfig = CONFIG, seen: float = 1.0) -> tuple[dict, dict]
     feature = torch.rand(1, config.feature_channels, raw, raw, generator=generator) * 2 - 1
     keypoints = torch.zeros(1, 68, 3)
     whole = torch.ones(1, 1, 2 * raw, 2 * raw)
-    view = LookBack(place, seen * whole, whole, torch.zeros(1, 2, 2 * raw, 2 * raw))
+    view = LookBack(place, seen * whole, whole, whole, torch.zeros(1, 2, 2 * raw, 2 * raw))
     return given, {"feature": feature, "weights": weights, "kp_src": keypoints, "kp_drv": keypoints, "view": view}
 
 
@@ -64,6 +64,15 @@ def test_without_trust_nothing_of_it_is_shown():
         drive.pop("view")
         twin = plain(**drive, source=plain.prepare(**given)).image
     torch.testing.assert_close(mine, twin, atol=2e-2, rtol=0)
+
+
+def test_where_the_planes_do_not_reach_the_network_has_no_say():
+    model, (given, drive) = network(-50.0), inputs()
+    view = replace(drive["view"], known=torch.zeros_like(drive["view"].known))
+    with torch.no_grad():
+        image = model(**drive | {"view": view}, source=model.prepare(**given)).image
+    inside = given["head_mask"].bool().expand_as(image)
+    assert (image - given["head_image"])[inside].abs().mean() < 0.05
 
 
 def test_before_training_it_is_shown_where_it_was_seen():
@@ -137,8 +146,8 @@ def test_shutting_lids_show_the_photograph_with_shut_eyes_and_lashes():
     layer = torch.cat(
         [torch.rand(1, 3, size, size, generator=generator), torch.ones(1, 1, size, size), torch.full((1, 3, size, size), -0.4)], 1
     )
-    moved = HeadSkip.move(layer, LookBack(place, whole, whole, lids))
-    as_it_was = HeadSkip.move(layer[:, :4], LookBack(place, whole, whole, lids))
+    moved = HeadSkip.move(layer, LookBack(place, whole, whole, whole, lids))
+    as_it_was = HeadSkip.move(layer[:, :4], LookBack(place, whole, whole, whole, lids))
     torch.testing.assert_close(moved[:, :3, 23:30], torch.full((1, 3, 7, size), -0.4), atol=1e-5, rtol=0)
     torch.testing.assert_close(moved[:, :3, 34:38], torch.full((1, 3, 4, size), 0.6 * (1 - LASHES) - 1), atol=1e-5, rtol=0)
     for rows in (slice(0, 18), slice(42, size)):

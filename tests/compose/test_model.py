@@ -212,7 +212,9 @@ def test_folding_is_exact_and_training_takes_it_back(name: str):
     if config.head_skip:
         layers |= {"head_image": source()["background"].flip(3), "head_mask": torch.rand(1, 1, 64, 64).round()}
         place = torch.rand(1, 16, 16, 2) * 2 - 1
-        drive["view"] = LookBack(place, torch.rand(1, 1, 32, 32), torch.rand(1, 1, 32, 32).round(), torch.zeros(1, 2, 32, 32))
+        drive["view"] = LookBack(
+            place, torch.rand(1, 1, 32, 32), torch.ones(1, 1, 32, 32), torch.rand(1, 1, 32, 32).round(), torch.zeros(1, 2, 32, 32)
+        )
     with torch.no_grad():
         plain = model(**drive, source=model.prepare(**layers)).image
         folded = model.fold()(**drive, source=model.prepare(**layers)).image
@@ -233,7 +235,11 @@ def test_features_in_bfloat16_keep_the_picture_and_float32_layers(skip: bool):
     if skip:
         layers |= {"head_image": source()["background"].flip(3), "head_mask": torch.rand(1, 1, 64, 64).round()}
         drive["view"] = LookBack(
-            torch.rand(1, 16, 16, 2) * 2 - 1, torch.rand(1, 1, 32, 32), torch.rand(1, 1, 32, 32).round(), torch.zeros(1, 2, 32, 32)
+            torch.rand(1, 16, 16, 2) * 2 - 1,
+            torch.rand(1, 1, 32, 32),
+            torch.ones(1, 1, 32, 32),
+            torch.rand(1, 1, 32, 32).round(),
+            torch.zeros(1, 2, 32, 32),
         )
     with torch.no_grad():
         expected = model.fold()(**drive, source=model.prepare(**layers))

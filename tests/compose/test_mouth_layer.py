@@ -21,7 +21,9 @@ class Square:
 def view(count: int) -> LookBack:
     ticks = (torch.arange(16) * 2 + 1) / 16 - 1
     place = torch.stack(torch.meshgrid(ticks, ticks, indexing="xy"), -1).expand(count, -1, -1, -1)
-    return LookBack(place, torch.zeros(count, 1, 32, 32), torch.ones(count, 1, 32, 32), torch.zeros(count, 2, 32, 32))
+    return LookBack(
+        place, torch.zeros(count, 1, 32, 32), torch.ones(count, 1, 32, 32), torch.ones(count, 1, 32, 32), torch.zeros(count, 2, 32, 32)
+    )
 
 
 def test_what_is_drawn_counts_as_seen_and_covers_the_photograph():

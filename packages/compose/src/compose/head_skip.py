@@ -110,7 +110,13 @@ class HeadSkip(nn.Module):
         """What to add to the head's features; in the type of the weights."""
         return self.read(evidence.to(self.read[0].weight.dtype))
 
-    def trust(self, features: Float[Tensor, "b c h w"], evidence: Float[Tensor, "b 7 h w"]) -> Float[Tensor, "b 1 hh ww"]:
-        """Share of the photograph in the head, in [0, 1], at twice the size; ``seen`` is the odds to start from."""
-        odds = torch.logit(evidence[:, 4:5], eps=DOUBT) + self.judge(features).to(evidence.dtype)
+    def trust(
+        self, features: Float[Tensor, "b c h w"], evidence: Float[Tensor, "b 7 h w"], known: Float[Tensor, "b 1 h w"]
+    ) -> Float[Tensor, "b 1 hh ww"]:
+        """Share of the photograph in the head, in [0, 1], at twice the size.
+
+        ``seen`` is the odds to start from; the network overrules it where the planes tell something (``known``), and not where they do not
+        reach: few made people have hair that big, and it would be cut off.
+        """
+        odds = torch.logit(evidence[:, 4:5], eps=DOUBT) + self.judge(features).to(evidence.dtype) * known
         return F.interpolate(odds.sigmoid(), scale_factor=2, mode="bilinear", align_corners=False)

@@ -65,6 +65,7 @@ class LookBack:
         seen: 1 where the photograph shows that very point, 0 where it shows another. Also 1 where the planes do not reach, in the frame or
             in the photograph, as for big hair: nothing is known to be in front. 0 inside a mouth or eye that is shut in the photograph, or
             less open. Twice as fine as ``place``.
+        known: 1 where the planes tell what is in front, in the frame and in the photograph; as fine.
         skin: 1 where the face mesh is seen in the frame; as fine.
         lids: how far lids are shut, compared with the photograph, and how much of their lashes shows; 0 elsewhere; as fine. There the
             photograph has little to show: an open eye folds its lid away.
@@ -73,6 +74,7 @@ class LookBack:
 
     place: Float[Tensor, "b r r 2"]
     seen: Float[Tensor, "b 1 f f"]
+    known: Float[Tensor, "b 1 f f"]
     skin: Float[Tensor, "b 1 f f"]
     lids: Float[Tensor, "b 2 f f"]
     mouth: Float[Tensor, "b 4 S S"] | None = None
@@ -140,11 +142,13 @@ def look_back(frame: HeadSurface, camera: Camera, source: HeadSurface, source_ca
     there = F.grid_sample(torch.cat([source.distance, source.known], 1), place, padding_mode="border", align_corners=False)
     error = rearrange(distance, "b (h w) -> b 1 h w", h=size) - there[:, :1]
     another = 1 - torch.exp(-(error / TOLERANCE).square())
-    seen = finer_map(1 - another * frame.known * there[:, 1:])
+    known = frame.known * there[:, 1:]
+    seen = finer_map(1 - another * known)
     finer = finer_map(rearrange(place, "b h w c -> b c h w"))
     shut = F.grid_sample(source.skin, rearrange(finer, "b c h w -> b h w c"), align_corners=False)
     stretched = 1 - area(finer).clamp(0, 1)
-    return LookBack(place, seen * (1 - frame.holes * (1 - frame.lids[:, :1]) * torch.maximum(shut, stretched)), frame.skin, frame.lids)
+    behind = frame.holes * (1 - frame.lids[:, :1]) * torch.maximum(shut, stretched)
+    return LookBack(place, seen * (1 - behind), finer_map(known), frame.skin, frame.lids)
 
 
 def area(place: Float[Tensor, "b 2 f f"]) -> Float[Tensor, "b 1 f f"]:

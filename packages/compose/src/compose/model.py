@@ -284,6 +284,7 @@ class HTBSR(nn.Module, Pretrained):
         head_mask, person = (box.cut(mask, 2) for mask in self._masks(weights, torso))
         if photo is not None:
             evidence = box.cut(HeadSkip.evidence(photo, view, weights), 2)
+            known = box.cut(resize(view.known, 2 * weights.shape[-1]), 2)
             head = head + skip.features(evidence)
         refinement, head_rgb = self._refine(head, head_rgb, torso, source, head_mask, person, box)
         mixed = head + refinement
@@ -291,7 +292,7 @@ class HTBSR(nn.Module, Pretrained):
         below = blend(resize(torso.image, size), source.background_image, resize(torso.mask, size))
         cover = box.cut(resize(weights, size), 4)
         if photo is not None:
-            layers = blend(box.cut(photo, 4), torch.cat([drawn, cover], 1), skip.trust(mixed, evidence))
+            layers = blend(box.cut(photo, 4), torch.cat([drawn, cover], 1), skip.trust(mixed, evidence, known))
             drawn, cover = layers.split([3, 1], 1)
         image = box.paste(over(drawn, box.cut(below, 4), cover, self.config.head_threshold), below, 4)
         return self._composite(image, torso)

@@ -120,7 +120,11 @@ def module_costs(preset: str, device: torch.device, precision: str, rounds: int)
     points = [torch.rand(1, 68, 3, generator=maker).to(device) - 0.5 for _ in range(2)]
     raw, fine = sizes.raw_size, sizes.fusion_size
     ones = torch.ones(1, 1, fine, fine, device=device)
-    view = LookBack(noise(2, raw).permute(0, 2, 3, 1), ones, ones, torch.zeros_like(ones).repeat(1, 2, 1, 1)) if sizes.head_skip else None
+    view = (
+        LookBack(noise(2, raw).permute(0, 2, 3, 1), ones, ones, ones, torch.zeros_like(ones).repeat(1, 2, 1, 1))
+        if sizes.head_skip
+        else None
+    )
     layers = (photo, classes, photo, opaque, photo, opaque)
     with torch.inference_mode():
         features = compositor.prepare(*layers)
