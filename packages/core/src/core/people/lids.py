@@ -18,7 +18,7 @@ from core.people.shut_eyes import eye_box, shut_eyes
 STEPS = 5
 """Looks of a lid from open to shut."""
 APART = 0.07
-"""They lie so far below each other in the texture of the eyes, in canvas sides, the first twice as far below the eye."""
+"""They lie about so far from each other in the texture of the eyes, in canvas sides, the first twice as far from the eye."""
 
 
 @dataclass(frozen=True)
@@ -29,18 +29,18 @@ class Lids:
         first: number of the right lid's first vertex; the left lid's follow.
         count: vertices of each lid.
         open: openings in the photograph, 3DMM units.
-        direction: 1 when their looks lie below the eyes in the texture, -1 above.
+        apart: ``APART`` in whole texels, so that an open lid wears the very photograph; negative when the looks lie above the eyes.
     """
 
     first: int
     count: int
     open: Float[np.ndarray, "2"]
-    direction: int
+    apart: float
 
     @classmethod
-    def of(cls, first: int, count: int, measured: Float[np.ndarray, "468 3"], direction: int) -> "Lids":
+    def of(cls, first: int, count: int, measured: Float[np.ndarray, "468 3"], apart: float) -> "Lids":
         """From the face of the photograph, canonical; the other arguments are attributes."""
-        return cls(first, count, np.maximum(_openings(measured), SEEN), direction)
+        return cls(first, count, np.maximum(_openings(measured), SEEN), apart)
 
     def wear(self, uvw: Float[np.ndarray, "v 3"], moved: Float[np.ndarray, "468 3"]) -> Float[np.ndarray, "v 3"]:
         """Texture coordinates of the solid mesh for a face whose vertices are at ``moved``, canonical."""
@@ -48,7 +48,7 @@ class Lids:
         uvw = uvw.copy()
         for eye, step in enumerate(np.rint(closed * (STEPS - 1)).astype(int)):
             part = slice(self.first + eye * self.count, self.first + (eye + 1) * self.count)
-            uvw[part, 1] += self.direction * (step + 2) * APART * uvw[part, 2]
+            uvw[part, 1] += (step + 2) * self.apart * uvw[part, 2]
         return uvw
 
 
@@ -78,7 +78,7 @@ def lid_meshes(triangles: Int[np.ndarray, "f 3"], vertices: Float[np.ndarray, "4
 
 def add_looks(
     texture: UInt8[np.ndarray, "s s 3"], image: UInt8[np.ndarray, "s s 3"], xy: Float[np.ndarray, "468 2"]
-) -> tuple[UInt8[np.ndarray, "s s 3"], int]:
+) -> tuple[UInt8[np.ndarray, "s s 3"], float]:
     """Write all looks of both lids into the texture of the eyes.
 
     Args:
@@ -87,19 +87,17 @@ def add_looks(
         xy: points of the face, on the canvas in [0, 1].
 
     Returns:
-        The texture, and ``Lids.direction``.
+        The texture, and ``Lids.apart``.
     """
     side, out = len(image), texture.copy()
     shut = shut_eyes(image, xy).astype(np.float32)
-    direction = -1 if xy[[*EDGES[0], *EDGES[1]], 1].mean() > 0.55 else 1
-    for eye in range(2):
-        rows, columns = eye_box(xy * side, eye, side)
+    eyes = [xy[[*EDGES[eye], *SOCKETS[eye]], 1] * side for eye in range(2)]
+    gap = round(APART * side) * (-1 if np.concatenate(eyes).mean() > 0.5 * side else 1)
+    for eye, height in enumerate(eyes):
+        _, columns = eye_box(xy * side, eye, side)
+        rows = np.arange(int(height.min()) - 2, int(height.max()) + 3)  # a lid's own, so that looks do not reach into each other
         for step in range(STEPS):
             share = step / (STEPS - 1)
-            shift = round(direction * (step + 2) * APART * side)
-            into = slice(rows.start + shift, rows.stop + shift)
-            if into.start < 0 or into.stop > side:
-                continue
             mixed = image[rows, columns] * (1 - share) + shut[rows, columns] * share
-            out[into, columns] = np.clip(mixed + 0.5, 0, 255).astype(np.uint8)
-    return out, direction
+            out[rows + (step + 2) * gap, columns] = np.clip(mixed + 0.5, 0, 255).astype(np.uint8)
+    return out, gap / side

@@ -255,11 +255,11 @@ def _eyes(fit: Fit, loops: dict[str, np.ndarray], count: int) -> Eyes:
 
 def _lids(textures: np.ndarray, fit: Fit, eyes: Eyes) -> Lids:
     """Write the looks of the lids, whose meshes follow those of the eyes, into the texture of the eyes."""
-    looks, direction = add_looks(textures[LAYER_EYES, ..., :3], textures[LAYER_FRONT, ..., :3], to_canvas(fit.xy))
+    looks, apart = add_looks(textures[LAYER_EYES, ..., :3], textures[LAYER_FRONT, ..., :3], to_canvas(fit.xy))
     textures[LAYER_EYES, ..., :3] = looks
     face, _ = face_and_loops()
     count = len(np.unique(face.triangles.numpy()[lid_triangles(face.triangles.numpy(), 0)]))
-    return Lids.of(2 * eyes.count, count, fit.motion.measured, direction)
+    return Lids.of(2 * eyes.count, count, fit.motion.measured, apart)
 
 
 def mouth(measured: np.ndarray, loop: np.ndarray, pose: Pose) -> list[HeadMesh]:
