@@ -4,7 +4,7 @@ import pytest
 import torch
 from core.camera import FIT_FOCAL, WORLD_SCALE, WORLD_SHIFT, Camera, rotation_from_euler
 from recon import I2P, I2PConfig
-from recon.alignment import AVERAGE_HEAD, head_frame, unturned_frame
+from recon.alignment import AVERAGE_HEAD, head_frame, unturned_frame, with_outline
 
 EXTENT, SIZE = 0.8, 64
 
@@ -58,3 +58,28 @@ def test_points_of_an_average_head_return_to_the_front(euler):
         u, v = camera.project(torch.tensor([[[x, y, z]]]))[0][0, 0]
         found = centre_of(unturned_frame(spot(u, v), camera, SIZE, EXTENT))
         assert torch.stack(found).tolist() == pytest.approx([0.5 + x / EXTENT, 0.5 - y / EXTENT], abs=0.5 / SIZE)
+
+
+def test_dark_hair_is_not_empty():
+    """The outline is that of a disc whose pixels are nearly black, whatever noise a codec leaves beside it."""
+    noise = 3 / 255 * torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    inside = (spot(0.5, 0.5, 64, 0.3)[:, :1] > 0).float()
+    hair = torch.tensor([12.0, 16.0, 20.0]).view(1, 3, 1, 1) / 255
+    found = with_outline(2 * (inside * hair + (1 - inside) * noise) - 1)
+    assert torch.equal(found[:, 3:], 2 * inside - 1)
+    assert torch.equal(found[:, :3], 2 * (inside * hair + (1 - inside) * noise) - 1)
+
+
+def test_the_outline_reaches_every_encoder():
+    """Two heads of one colour that differ in nothing but a black cap give other planes; without the channel only by the cap's colour."""
+    torch.manual_seed(0)
+    i2p = I2P(I2PConfig.preset("tiny")).eval()
+    torch.nn.init.normal_(i2p.direct.weight, std=0.1)
+    i2p.direct.weight.data[:, :3] = 0
+    camera = Camera.from_pose(torch.zeros(1, 3), torch.zeros(1, 3), FIT_FOCAL)
+    with torch.no_grad():
+        small, large = (i2p(spot(0.5, 0.5, 256, radius), camera) for radius in (0.1, 0.2))
+        i2p.direct.weight.data[:, 3] = 0
+        without = i2p(spot(0.5, 0.5, 256, 0.2), camera)
+    assert (small - large).abs().max() > 0.1
+    assert (large - without).abs().max() > 0.1
