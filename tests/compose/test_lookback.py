@@ -107,6 +107,17 @@ def test_beyond_the_planes_the_photograph_is_believed():
     assert seen[frame.holes == 0].min() == 1
 
 
+def test_what_the_photograph_knows_counts_beyond_the_planes_of_the_frame():
+    """Planes that reach everywhere in the photograph and nowhere in the frame: nothing is painted from places that lie elsewhere."""
+    photo, drive = coeffs(1, -0.5), coeffs(1, 0.5)
+    source, frame = (head_surface(FACE, nothing(), chord * DEEP, c, photo.exp) for c, chord in ((photo, 1), (drive, 0)))
+    reaching = head_surface(FACE, nothing(), DEEP, drive, photo.exp)
+    found, wanted = (look_back(surface, camera(drive), source, camera(photo)) for surface in (frame, reaching))
+    assert torch.equal(found.seen, wanted.seen)
+    assert found.seen.min() < 0.1
+    assert found.known.max() == 0, "but the network has no say there"
+
+
 def test_the_inside_of_a_mouth_that_was_shut_is_not_seen():
     photo, drive = coeffs(1), coeffs(1)
     jaw = FACE.exp_basis[13, 1] - FACE.exp_basis[14, 1]

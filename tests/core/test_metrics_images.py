@@ -50,6 +50,15 @@ def test_psnr_and_ssim_agree_with_scikit_image(pair):
         assert float(ours_s) == pytest.approx(wanted, abs=1e-4)
 
 
+def test_ssim_is_the_same_in_mixed_precision(pair):
+    """Smooth pictures: their variances are lost where means and squares are rounded to half precision."""
+    smooth = torch.linspace(0.4, 0.6, 48).expand(2, 3, 40, 48)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = ssim(smooth, smooth + 0.01), ssim(*pair)
+    for value, expected in zip(found, (ssim(smooth, smooth + 0.01), ssim(*pair)), strict=True):
+        torch.testing.assert_close(value, expected)
+
+
 @pytest.mark.parametrize("function", [l1, psnr, ssim])
 def test_pixels_outside_the_mask_do_not_count(function, pair):
     image, target = pair

@@ -62,9 +62,9 @@ class LookBack:
 
     Attributes:
         place: where the photograph shows the same point, (x, y) in [-1, 1], y down.
-        seen: 1 where the photograph shows that very point, 0 where it shows another. Also 1 where the planes do not reach, in the frame or
-            in the photograph, as for big hair: nothing is known to be in front. 0 inside a mouth or eye that is shut in the photograph, or
-            less open. Twice as fine as ``place``.
+        seen: 1 where the photograph shows that very point, 0 where it shows another. Also 1 where the planes do not reach in the
+            photograph, as for big hair: nothing is known to be in front. 0 inside a mouth or eye that is shut in the photograph, or less
+            open. Twice as fine as ``place``.
         known: 1 where the planes tell what is in front, in the frame and in the photograph; as fine.
         skin: 1 where the face mesh is seen in the frame; as fine.
         lids: how far lids are shut, compared with the photograph, and how much of their lashes shows; 0 elsewhere; as fine. There the
@@ -143,7 +143,7 @@ def look_back(frame: HeadSurface, camera: Camera, source: HeadSurface, source_ca
     error = rearrange(distance, "b (h w) -> b 1 h w", h=size) - there[:, :1]
     another = 1 - torch.exp(-(error / TOLERANCE).square())
     known = frame.known * there[:, 1:]
-    seen = finer_map(1 - another * known)
+    seen = finer_map(1 - another * there[:, 1:])
     finer = finer_map(rearrange(place, "b h w c -> b c h w"))
     shut = F.grid_sample(source.skin, rearrange(finer, "b c h w -> b h w c"), align_corners=False)
     stretched = 1 - area(finer).clamp(0, 1)

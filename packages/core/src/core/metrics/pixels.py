@@ -57,12 +57,13 @@ def _mean(values: Float[Tensor, "b c h w"], mask: Mask) -> Float[Tensor, " b"]:
 
 
 def _blur(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c _ _"]:
-    """Gaussian window of SSIM, where it lies inside the picture."""
+    """Gaussian window of SSIM, where it lies inside the picture; never in half precision, in which variances vanish."""
     ticks = torch.arange(WINDOW, dtype=x.dtype, device=x.device) - WINDOW // 2
     weight = torch.exp(-(ticks.square()) / (2 * SIGMA**2))
     weight = weight / weight.sum()
     flat = x.reshape(-1, 1, *x.shape[2:])
-    flat = F.conv2d(F.conv2d(flat, weight.view(1, 1, 1, -1)), weight.view(1, 1, -1, 1))
+    with torch.autocast(x.device.type, enabled=False):
+        flat = F.conv2d(F.conv2d(flat, weight.view(1, 1, 1, -1)), weight.view(1, 1, -1, 1))
     return flat.view(*x.shape[:2], *flat.shape[2:])
 
 
