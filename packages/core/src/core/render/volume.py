@@ -122,7 +122,9 @@ class VolumeRenderer(nn.Module):
         with torch.autocast(planes.device.type, enabled=False):  # densities need the precision
             bundle, hit = self._bundle(camera.rays(size, window), generator)
             if self._fused_fits(planes, bundle):
-                values = self._march_fused(planes, bundle)
+                # a compiler leaves the kernels as they are; asked for only then, because its import takes seconds
+                march = torch.compiler.disable(self._march_fused) if torch.compiler.is_compiling() else self._march_fused
+                values = march(planes, bundle)
             else:
                 values = self._draw(planes if planes.dtype == torch.float64 else planes.float(), bundle, hit, generator is None)
         feature, depth, weights = (rearrange(x, "b (h w) c -> b c h w", h=side) for x in values)

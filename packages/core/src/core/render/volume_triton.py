@@ -17,8 +17,9 @@ from core.render.bundle import Bundle
 from core.render.decoder import PlaneDecoder
 from core.render.march_triton import density_forward, march_backward, march_forward
 
-BLOCK, RAYS = 64, 32
-"""Samples of a program of densities; rays of a program that marches."""
+BLOCK, RAYS, RAYS_BACK = 64, 64, 16
+"""Samples of a program of densities, rays of a program that marches and of one that goes back: the fewest instructions for a sample
+(``tools/kernel_sizes.py``) of those tried, 16 to 128 with 2 to 16 warps."""
 STOP_TRAINING, STOP = 1e-7, 1e-5
 """Light at which a tile of rays is left, with and without gradients."""
 
@@ -78,7 +79,6 @@ def decoder_row(decoder: PlaneDecoder, sizes: tuple[int, int, int]) -> Float[Ten
     return torch.cat([part.flatten() for part in parts]).float()
 
 
-@torch.compiler.disable
 def density(scene: Scene, bundle: Bundle, depths: Float[Tensor, "b n s"]) -> Float[Tensor, "b n s"]:
     """Raw density at depths along rays, without gradients."""
     depths, out = depths.contiguous(), torch.empty_like(depths, memory_format=torch.contiguous_format)
@@ -89,7 +89,6 @@ def density(scene: Scene, bundle: Bundle, depths: Float[Tensor, "b n s"]) -> Flo
     return out
 
 
-@torch.compiler.disable
 def march(
     scene: Scene, bundle: Bundle, depths: Float[Tensor, "b n s"], density_scale: float
 ) -> tuple[Float[Tensor, "b n f"], Float[Tensor, "b n 1"], Float[Tensor, "b n 1"]]:
@@ -114,17 +113,18 @@ class _March(torch.autograd.Function):
         with torch.cuda.device_of(depths):
             march_forward[grid](*given, sums, rest, *numbers, *scene.constants(RAYS))
         ctx.save_for_backward(*given, sums, rest)
-        ctx.grid, ctx.last = grid, (*numbers, *scene.constants(RAYS))
+        ctx.last = (*numbers, *scene.constants(RAYS_BACK))
         return sums, rest
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_sums: Tensor, grad_rest: Tensor) -> tuple[Tensor | None, ...]:
-        table, net = ctx.saved_tensors[:2]
+        table, net, *_, sums, _ = ctx.saved_tensors
+        grid = (-(-sums.shape[1] // RAYS_BACK), len(sums))
         grad_table = torch.zeros_like(table, dtype=torch.float32)
-        grad_net = net.new_empty(ctx.grid[0] * ctx.grid[1], len(net))
+        grad_net = net.new_empty(grid[0] * grid[1], len(net))
         with torch.cuda.device_of(table):
-            march_backward[ctx.grid](*ctx.saved_tensors, grad_sums.contiguous(), grad_rest.contiguous(), grad_table, grad_net, *ctx.last)
+            march_backward[grid](*ctx.saved_tensors, grad_sums.contiguous(), grad_rest.contiguous(), grad_table, grad_net, *ctx.last)
         return grad_table.to(table.dtype), grad_net.sum(0), None, None, None, None, None
 
 
