@@ -32,6 +32,18 @@ def load_rays(origins: tl.tensor, directions: tl.tensor, ray: tl.tensor, here: t
 
 
 @kernel
+def decode(
+    x: tl.tensor, w1: tl.tensor, b1: tl.tensor, ws: tl.tensor, bs: tl.tensor, w2: tl.tensor, b2: tl.tensor,
+    SILU: tl.constexpr, PRECISION: tl.constexpr,
+) -> tl.tensor:  # fmt: skip
+    """Hidden layer before its activation (r, h), raw density (r,) and sigmoid of the colours (r, f) of features (r, c)."""
+    hidden = tl.dot(x, w1, input_precision=PRECISION) + b1[None, :]
+    active = activate(hidden, SILU)
+    sigma = tl.sum(active * ws[None, :], 1) + bs
+    return hidden, sigma, sigmoid(tl.dot(active, w2, input_precision=PRECISION) + b2[None, :])
+
+
+@kernel
 def opacity(optical: tl.tensor) -> tl.tensor:
     """``1 - exp(-optical)`` without cancellation where that is small."""
     small = optical * (1.0 - optical * (0.5 - optical * (1.0 / 6.0)))
@@ -90,9 +102,7 @@ def march_forward(
     while (k < samples) & (tl.max(light, 0) > stop):
         t = tl.load(depths + k, here, 0.0)
         x = features(table, ox + t * dx, oy + t * dy, oz + t * dz, height, width, CHANNELS, AXES)
-        x = activate(tl.dot(x, w1, input_precision=PRECISION) + b1[None, :], SILU)
-        sigma = tl.sum(x * ws[None, :], 1) + bs
-        colour = sigmoid(tl.dot(x, w2, input_precision=PRECISION) + b2[None, :])
+        _, sigma, colour = decode(x, w1, b1, ws, bs, w2, b2, SILU, PRECISION)
         optical = softplus((sigma0 + sigma) * 0.5 - 1.0) * gain * (t - t0)  # the interval before the first sample is empty
         weight = light * opacity(optical)
         colours += (0.5 * weight)[:, None] * (colour0 + colour)
@@ -149,10 +159,7 @@ def march_backward(
     while (k <= samples) & (tl.max(before, 0) > stop):
         t = tl.load(depths + tl.minimum(k, samples - 1), here, 0.0)  # one step more than samples, for the last one's gradient
         x = features(table, ox + t * dx, oy + t * dy, oz + t * dz, height, width, CHANNELS, AXES)
-        hidden = tl.dot(x, w1, input_precision=PRECISION) + b1[None, :]
-        active = activate(hidden, SILU)
-        sigma = tl.sum(active * ws[None, :], 1) + bs
-        colour = sigmoid(tl.dot(active, w2, input_precision=PRECISION) + b2[None, :])
+        hidden, sigma, colour = decode(x, w1, b1, ws, bs, w2, b2, SILU, PRECISION)
         score = tl.sum(g_colour * colour, 1)
 
         inner = (sigma0 + sigma) * 0.5 - 1.0
@@ -170,10 +177,8 @@ def march_backward(
         d_hidden *= slope(hidden0, SILU)
         d_w2 += tl.dot(tl.trans(active0), d_logits, input_precision=PRECISION)
         d_w1 += tl.dot(tl.trans(x0), d_hidden, input_precision=PRECISION)
-        d_b2 += tl.sum(d_logits, 0)
+        d_b2, d_b1, d_bs = d_b2 + tl.sum(d_logits, 0), d_b1 + tl.sum(d_hidden, 0), d_bs + d_sigma
         d_ws += tl.sum(active0 * d_sigma[:, None], 0)
-        d_bs += d_sigma
-        d_b1 += tl.sum(d_hidden, 0)
         d_x = tl.dot(d_hidden, tl.trans(w1), input_precision=PRECISION)
         add_to_planes(grad_table, d_x, ox + t0 * dx, oy + t0 * dy, oz + t0 * dz, height, width, CHANNELS, AXES)
 
