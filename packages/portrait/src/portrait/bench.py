@@ -150,10 +150,26 @@ def bench(preset: str, device: str, precision: str, rounds: int, file: Path | No
         PortraitError: ``E_DEVICE`` or ``E_PRECISION``.
     """
     target = choose_device(device)
-    name = torch.cuda.get_device_name(target) if target.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
-    print(f"{name}; torch {torch.__version__}; random weights but for the whole frame", "", *HEADER, sep="\n", flush=True)
+    _report(target, "random weights but for the whole frame", HEADER, _costs(preset, target, precision, rounds), file)
+
+
+def bench_live(weights: str, device: str, precision: str, file: Path | None) -> None:
+    """The same for a live talk, see ``portrait.live``.
+
+    Raises:
+        PortraitError: ``E_DEVICE``, ``E_PRECISION``, or as ``portrait.live.live``.
+    """
+    from portrait import live
+
+    costs = (live.live(weights, device, precision) for _ in range(1))  # measured after the header is printed
+    _report(choose_device(device), "audio from espeak-ng, photograph of skimage", live.HEADER, costs, file)
+
+
+def _report(device: torch.device, about: str, header: tuple[str, str], costs: Iterator[Any], file: Path | None) -> None:
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+    print(f"{name}; torch {torch.__version__}; {about}", "", *header, sep="\n", flush=True)
     found = []
-    for each in _costs(preset, target, precision, rounds):
+    for each in costs:
         found.append(asdict(each))
         print(each.line(), flush=True)
     if file is not None:

@@ -195,6 +195,8 @@ def _add_bench(commands: Any) -> None:
     about = "Measure what each network costs on this machine, with random weights and inputs, and for tiny a whole frame as shipped."
     bench = commands.add_parser("bench", help="what each network costs here: ms, frames per second, GFLOP, memory", description=about)
     bench.add_argument("--preset", choices=BENCHED, default="tiny", help="sizes of the networks (default: tiny)")
+    bench.add_argument("--live", action="store_true",
+                       help="instead: the shipped portrait speaks live; how late pictures are and how many come")  # fmt: skip
     bench.add_argument("--rounds", type=_natural, default=10, metavar="N", help="timed runs of each row (default: 10)")
     bench.add_argument("--precision", choices=PRECISIONS, default="auto", help="of the last network's convolutions (default: auto)")
     bench.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto takes a GPU if there is one (default: auto)")
@@ -309,8 +311,13 @@ def _bench(options: argparse.Namespace) -> int:
     file = check_output(options.json, (".json",)) if options.json else None
     if not options.rounds:
         raise PortraitError("E_USAGE", "--rounds 0 measures nothing", "Give at least 1.")
-    from portrait.bench import bench
+    if options.live and options.preset != "tiny":
+        raise PortraitError("E_USAGE", f"--live --preset {options.preset}: only tiny is shipped with weights", "Leave --preset out.")
+    from portrait.bench import bench, bench_live
 
+    if options.live:
+        bench_live(options.preset, options.device, options.precision, file)
+        return 0
     bench(options.preset, options.device, options.precision, options.rounds, file)
     return 0
 

@@ -1,6 +1,6 @@
 """The whole system: a photograph and a driver in, frames out one by one (spec 0 and 11)."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -95,7 +95,8 @@ class Portrait:
         return cls(avatar, compositor, talker, face, target, batch, precision)
 
     @cached_property
-    def _encoder(self) -> AudioEncoder:
+    def encoder(self) -> AudioEncoder:
+        """Of the audio features that the weights were trained on."""
         return encoder_for(self.audio2motion.config, str(self.device))
 
     def prepare(self, source: Photograph, face: int | None = None) -> Source:
@@ -153,7 +154,7 @@ class Portrait:
         with self.timer("read driver"):
             read = video_reader(self.face, progress)
             if audio is not None:
-                driving = drive_from_audio(audio, self.audio2motion, mouth_amplitude, seed, self._encoder, blink == "model")
+                driving = drive_from_audio(audio, self.audio2motion, mouth_amplitude, seed, self.encoder, blink == "model")
             else:
                 driving = drive_from_video(str(video), self.face, coeffs, expression, progress, read)
             euler, trans = plan_pose(coeffs, driving, pose, seed, read)
@@ -170,6 +171,15 @@ class Portrait:
     def render(self, plan: Plan, maps: Collection[int] = ()) -> Iterator[Frame]:
         """Frames of ``plan``, computed as they are asked for; memory does not grow with the length."""
         return self._renderer.frames(plan, maps)
+
+    def live(self, plan: Plan) -> Callable[[FaceCoeffs], UInt8[np.ndarray, "n s s 3"]]:
+        """For motion that is not known yet: does what depends on photograph and background and returns what draws frames, RGB."""
+        return self._renderer.live(plan)
+
+    @property
+    def workers(self) -> int:
+        """Frames that are best drawn side by side."""
+        return self._renderer.workers
 
     def animate(
         self,

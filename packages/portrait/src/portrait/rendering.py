@@ -1,6 +1,6 @@
 """From the numbers of a plan to pictures, a few frames at a time."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -118,13 +118,18 @@ class Renderer:
                 shown = ({name: pictures[i] for name, pictures in extra.items()} if i in wanted else {} for i in range(len(images)))
                 return [Frame(start + i, image, map_) for i, (image, map_) in enumerate(zip(images, shown, strict=True))]
 
-            for frames in side_by_side(draw, prefetch(self._pnccs(plan.motion)), self._workers):
+            for frames in side_by_side(draw, prefetch(self._pnccs(plan.motion)), self.workers):
                 yield from frames
         except torch.cuda.OutOfMemoryError as error:
             raise PortraitError("E_MEMORY", "the GPU has too little free memory", "Free some, or use --device cpu.") from error
 
+    def live(self, plan: Plan) -> Callable[[FaceCoeffs], UInt8[np.ndarray, "n s s 3"]]:
+        """What draws frames one after the other, or side by side, as their motion becomes known; that of ``plan`` is not used."""
+        scene = self._scene(plan)
+        return lambda part: self._batch(scene, part, self._pncc(part), [])[0]
+
     @property
-    def _workers(self) -> int:
+    def workers(self) -> int:
         """How many batches are drawn at once: on a CPU as many as torch has threads, within reason for the memory."""
         return min(torch.get_num_threads(), WORKERS) if self.device.type == "cpu" else 1
 

@@ -6,10 +6,12 @@ sorted for that; colours, 32 numbers each, stay where they were computed. ``core
 """
 
 from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
 
 import torch
 from einops import rearrange
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -22,6 +24,8 @@ from core.render.triplane import AXES, PlaneAxes, PlaneSampler, sample_planes
 Maps = tuple[Tensor, ...]
 CHUNK = 4096
 """Rays per pass without autograd on a CPU: what fits into its caches."""
+WIDEST = 64
+"""Channels, hidden units and features that the fused kernels hold in registers."""
 
 
 @dataclass(frozen=True)
@@ -85,11 +89,16 @@ class Rendering:
 
 
 class VolumeRenderer(nn.Module):
-    """Camera and planes to a feature image, its depth and its opacity. The only weights are the decoder's."""
+    """Camera and planes to a feature image, its depth and its opacity. The only weights are the decoder's.
+
+    Attributes:
+        fused: on CUDA, draw with ``core.render.volume_triton`` where it fits; False: always with tensors.
+    """
 
     def __init__(self, config: VolumeConfig) -> None:
         super().__init__()
         self.config = config
+        self.fused = True
         self.decoder = PlaneDecoder(config.channels, config.hidden, config.features, config.activation, config.sigma_bias)
 
     def forward(
@@ -111,16 +120,29 @@ class VolumeRenderer(nn.Module):
         """
         side = size if window is None else window.size
         with torch.autocast(planes.device.type, enabled=False):  # densities need the precision
-            planes = planes if planes.dtype == torch.float64 else planes.float()
             bundle, hit = self._bundle(camera.rays(size, window), generator)
-            if generator is None and self._compiled_fits(planes):
-                from core.render.march_numba import march_rays
-
-                values = march_rays(planes, self.decoder, AXES[self.config.plane_axes], self.config, bundle, hit)
+            if self._fused_fits(planes, bundle):
+                # a compiler leaves the kernels as they are; asked for only then, because its import takes seconds
+                march = torch.compiler.disable(self._march_fused) if torch.compiler.is_compiling() else self._march_fused
+                values = march(planes, bundle)
             else:
-                values = self._render(PlaneSampler(planes, self.config.plane_axes, self.config.box), bundle, hit)
+                values = self._draw(planes if planes.dtype == torch.float64 else planes.float(), bundle, hit, generator is None)
         feature, depth, weights = (rearrange(x, "b (h w) c -> b c h w", h=side) for x in values)
         return Rendering(feature, depth, weights)
+
+    def _draw(self, planes: Tensor, bundle: Bundle, hit: Tensor, still: bool) -> Maps:
+        if still and self._compiled_fits(planes):
+            from core.render.march_numba import march_rays
+
+            return march_rays(planes, self.decoder, AXES[self.config.plane_axes], self.config, bundle, hit)
+        return self._render(PlaneSampler(planes, self.config.plane_axes, self.config.box), bundle, hit)
+
+    def _fused_fits(self, planes: Tensor, bundle: Bundle) -> bool:
+        """Whether ``core.render.volume_triton`` can draw this: on CUDA with Triton, up to float32, cameras without gradients."""
+        config = self.config
+        known = max(config.channels, config.hidden, config.features) <= WIDEST and planes.dtype != torch.float64
+        fixed = not (bundle.origins.requires_grad or bundle.directions.requires_grad)
+        return self.fused and planes.device.type == "cuda" and known and fixed and has_triton()
 
     def _compiled_fits(self, planes: Tensor) -> bool:
         """Whether ``core.render.march_numba`` can draw this: for inference on a CPU, the settings of ``tiny``."""
@@ -172,6 +194,20 @@ class VolumeRenderer(nn.Module):
         blanks = (-1.0, empty_depth, 0.0)
         return tuple(put_back(x, index, blank(x, hit.shape[1], value)) for x, value in zip(found, blanks, strict=True))
 
+    def _march_fused(self, planes: Tensor, bundle: Bundle) -> Maps:
+        """``march`` of all rays through kernels that keep samples in registers."""
+        from core.render.volume_triton import Scene, density, march
+
+        config = self.config
+        scene = Scene.of(planes, self.decoder, AXES[config.plane_axes], config.box)
+        depths = stratified(bundle.near, bundle.far, config.coarse, config.scheme, bundle.coarse_noise)
+        if config.fine:
+            with torch.no_grad():
+                fine, rank = self._second_pass(bundle, depths, self.interval_weights(depths, density(scene, bundle, depths)))
+                depths = merged([depths, fine], rank)
+        sums, moment, total = march(scene, bundle, depths, config.density_scale)
+        return self._maps(sums[..., : config.features], moment, total, bundle.far.max())
+
     def march(self, sampler: PlaneSampler, bundle: Bundle, empty_depth: Float[Tensor, ""]) -> Maps:
         """Feature in [-1, 1] (b, n, f), depth and opacity (b, n, 1) of rays."""
         config = self.config
@@ -194,15 +230,17 @@ class VolumeRenderer(nn.Module):
     def _refine(self, sampler: PlaneSampler, bundle: Bundle, coarse: tuple[Tensor, ...], empty_depth: Tensor) -> Maps:
         """Sample again where the first pass found something, and shade both passes' samples together."""
         depths, sigma, logits, weights = coarse
-        config = self.config
         with torch.no_grad():
-            fine = importance(depths, weights, config.fine, config.scheme, bundle.fine_noise, config.floor)
-            rank = merged_ranks(depths, fine)
+            fine, rank = self._second_pass(bundle, depths, weights)
         fine_sigma, fine_logits = self._query(sampler, bundle, fine)
-        union = torch.cat([depths, fine], -1)
-        depths = torch.zeros_like(union).scatter(-1, rank, union)
-        sigma = torch.zeros_like(union).scatter(-1, rank, torch.cat([sigma, fine_sigma], -1))
+        depths, sigma = merged([depths, fine], rank), merged([sigma, fine_sigma], rank)
         return self._shade(depths, sigma, rank, [logits, fine_logits], empty_depth)
+
+    def _second_pass(self, bundle: Bundle, depths: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """Depths of the second pass, and where those of both belong among all."""
+        config = self.config
+        fine = importance(depths, weights, config.fine, config.scheme, bundle.fine_noise, config.floor)
+        return fine, merged_ranks(depths, fine)
 
     def _shade(self, depths: Tensor, sigma: Tensor, rank: Tensor | None, logits: list[Tensor], empty_depth: Tensor) -> Maps:
         """Composite sorted depths and densities; ``rank`` tells where the unsorted colours ``logits`` belong among them."""
@@ -212,11 +250,14 @@ class VolumeRenderer(nn.Module):
             share = share.gather(-1, rank)
         shares = share.split([x.shape[2] for x in logits], -1)
         colour = sum(weighted_sum(part, x.sigmoid()) for part, x in zip(shares, logits, strict=True))
-        total = weights.sum(-1, keepdim=True)
-        colour = colour * COLOUR_SCALE + total * COLOUR_SHIFT  # colour_of() is affine, so it can follow the sum
         middle = (depths[..., 1:] + depths[..., :-1]) / 2
-        depth = (weights * middle).sum(-1, keepdim=True) / total.clamp_min(1e-10)
-        return colour * 2 - 1, torch.where(total > 0, depth, empty_depth), total
+        return self._maps(colour, (weights * middle).sum(-1, keepdim=True), weights.sum(-1, keepdim=True), empty_depth)
+
+    @staticmethod
+    def _maps(colour: Tensor, moment: Tensor, total: Tensor, empty_depth: Tensor) -> Maps:
+        """From weighted sums of colours, of mid-depths and of nothing else."""
+        colour = colour * COLOUR_SCALE + total * COLOUR_SHIFT  # colour_of() is affine, so it can follow the sum
+        return colour * 2 - 1, torch.where(total > 0, moment / total.clamp_min(1e-10), empty_depth), total
 
     def interval_weights(self, depths: Float[Tensor, "b n s"], sigma: Float[Tensor, "b n s"]) -> Float[Tensor, "b n i"]:
         """Share of every interval between neighbouring samples in the pixel: opacity times transmittance so far."""
@@ -230,6 +271,18 @@ class VolumeRenderer(nn.Module):
         points = bundle.origins[:, :, None] + depths[..., None] * bundle.directions[:, :, None]
         sigma, logits = self.decoder(sampler(rearrange(points, "b n s k -> b (n s) k")))
         return sigma.unflatten(1, depths.shape[1:]), logits.unflatten(1, depths.shape[1:])
+
+
+@cache
+def has_triton() -> bool:
+    """Whether Triton is installed; torch brings it on Linux."""
+    return find_spec("triton") is not None
+
+
+def merged(parts: list[Float[Tensor, "b n _"]], rank: Int[Tensor, "b n t"]) -> Float[Tensor, "b n t"]:
+    """Values of both passes in the order of ``merged_ranks``."""
+    union = torch.cat(parts, -1)
+    return torch.zeros_like(union).scatter(-1, rank, union)
 
 
 def weighted_sum(weights: Float[Tensor, "b n s"], values: Float[Tensor, "b n s f"]) -> Float[Tensor, "b n f"]:

@@ -1,0 +1,145 @@
+"""``portrait bench --live``: speech in as it is spoken, pictures out; how late they are and how many come."""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from audio2motion import StreamingAudio2Motion
+from core.face.coeffs import FaceCoeffs
+from core.media.audio import resample
+from jaxtyping import Float
+from torch import Tensor
+
+from portrait.listening import FPS, RATE, STEP
+from portrait.pipeline import Portrait
+from portrait.plan import still_plan
+from portrait.source import Source
+from portrait.stream import side_by_side
+
+HEADER = (
+    "| live | late, median ms | late, p95 ms | of it sound to come, ms | shown per second | without waiting | CPU ms a picture |",
+    "|---|---|---|---|---|---|---|",
+)
+BLOCK = STEP // 2
+"""Samples that come at once: 20 ms, as sound cards and calls deliver them."""
+
+Draw = Callable[[Float[Tensor, "n 64"]], Any]
+"""Expression codes to pictures."""
+
+
+@dataclass(frozen=True)
+class LiveCost:
+    """What a live talk is like.
+
+    Attributes:
+        name: of the weights.
+        seconds: of speech.
+        median: milliseconds from the moment when a frame's sound begins until its picture is there: the sound has to be held back so long.
+        p95: the same, 95th percentile.
+        wait: milliseconds of them, at most, until the sound is there that a frame depends on; the rest is computing.
+        shown: pictures a second while it was spoken; 25 are wanted, those that would come too late are left out.
+        sustained: pictures a second when the sound is there at once and every frame is drawn, several side by side on a CPU.
+        cpu: milliseconds of CPU time for each of those, over all threads; other work on the machine disturbs it least.
+    """
+
+    name: str
+    seconds: float
+    median: float
+    p95: float
+    wait: float
+    shown: float
+    sustained: float
+    cpu: float
+
+    def line(self) -> str:
+        """As a line of the table."""
+        late = f"{self.median:.0f} | {self.p95:.0f} | {self.wait:.0f}"
+        return f"| {self.name} | {late} | {self.shown:.1f} | {self.sustained:.1f} | {self.cpu:.0f} |"
+
+
+def speak_live(stream: StreamingAudio2Motion, draw: Draw, sound: Float[np.ndarray, " n"]) -> list[tuple[int, float]]:
+    """Hear sound at the pace of speech and draw as many evenly spaced frames as the machine can.
+
+    Returns:
+        Numbers of the frames drawn, and by how many seconds each came after the beginning of its sound.
+    """
+    made, late, heard, following = torch.zeros(0, 64), [], 0, 0
+    start = time.perf_counter()
+    while True:
+        spoken = min(int((time.perf_counter() - start) * RATE) // BLOCK * BLOCK, len(sound))
+        if spoken > heard:
+            made = torch.cat([made, stream.push(sound[heard:spoken])])
+            heard = spoken
+        if following < len(made):
+            began = time.perf_counter()
+            draw(made[following : following + 1])
+            end = time.perf_counter()
+            late.append((following, end - start - following / FPS))
+            following = max(following + math.ceil((end - began) * FPS), len(made) - stream.chunk)
+        elif heard == len(sound):
+            return late
+        else:
+            time.sleep(BLOCK / RATE)
+
+
+def speak_at_once(stream: StreamingAudio2Motion, draw: Draw, sound: Float[np.ndarray, " n"], workers: int) -> tuple[float, float]:
+    """Frames a second, from sound to pictures, when nothing has to be waited for; milliseconds of CPU time for each."""
+    start, cpu = time.perf_counter(), time.process_time()
+
+    def frames() -> Iterator[Tensor]:
+        for made in stream.stream(np.array_split(sound, max(len(sound) // BLOCK, 1))):
+            yield from made.split(1)
+
+    count = sum(1 for _ in side_by_side(draw, frames(), workers))
+    return count / (time.perf_counter() - start), 1e3 * (time.process_time() - cpu) / count
+
+
+def live_cost(portrait: Portrait, source: Source, sound: Float[np.ndarray, " n"], name: str) -> LiveCost:
+    """Let a photograph speak twice, at the pace of speech and as fast as it goes; a first second of it warms up.
+
+    Args:
+        portrait: the networks.
+        source: the prepared photograph, which holds its pose.
+        sound: speech at 16 kHz, mono.
+        name: for the table.
+    """
+    paint, still, workers = portrait.live(still_plan(source)), source.coeffs, portrait.workers
+
+    def draw(exp: Tensor) -> Any:
+        return paint(FaceCoeffs(still.id, exp, still.euler, still.trans))
+
+    def stream() -> StreamingAudio2Motion:
+        return StreamingAudio2Motion(portrait.audio2motion, portrait.encoder)
+
+    speak_at_once(stream(), draw, sound[:RATE], workers)
+    decoder = stream()
+    late = speak_live(decoder, draw, sound)
+    ms = 1e3 * np.array([value for _, value in late])
+    sustained, cpu = speak_at_once(stream(), draw, sound, workers)
+    p50, p95 = (float(np.percentile(ms, q)) for q in (50, 95))
+    return LiveCost(name, len(sound) / RATE, p50, p95, 1e3 * decoder.latency, rate_of(late), sustained, cpu)
+
+
+def rate_of(late: list[tuple[int, float]]) -> float:
+    """Pictures a second between the first and the last of those that ``speak_live`` returns."""
+    (first, before), (last, after) = late[0], late[-1]
+    return (len(late) - 1) / max((last - first) / FPS + after - before, 1e-9)
+
+
+def live(weights: str, device: str, precision: str) -> LiveCost:
+    """The photograph and the words of ``portrait demo``.
+
+    Raises:
+        PortraitError: as ``Portrait.from_pretrained``; ``E_ESPEAK`` without espeak-ng.
+    """
+    from audio2motion.speech import say
+    from skimage.data import astronaut
+
+    from portrait.demo import TEXT
+
+    portrait, speech = Portrait.from_pretrained(weights, device, precision=precision), say(TEXT)
+    return live_cost(portrait, portrait.prepare(astronaut()), resample(speech.wave, speech.rate, RATE), weights)
