@@ -6,9 +6,9 @@ from compose import HTBSRConfig
 from core.errors import PortraitError
 from portrait.channels import PRECISIONS
 from portrait.cli import build_parser
-from portrait.precision import choose_precision, computing, multiplies_bfloat16
+from portrait.precision import choose_precision, computing, head_precision, multiplies_bfloat16
 
-DEBUG, PAPER = HTBSRConfig.preset("debug"), HTBSRConfig.preset("paper")
+DEBUG, TINY, PAPER = (HTBSRConfig.preset(name) for name in ("debug", "tiny", "paper"))
 
 
 @pytest.mark.parametrize(("name", "expected"), [("auto", torch.float32), ("float32", torch.float32), ("bfloat16", torch.bfloat16)])
@@ -17,9 +17,10 @@ def test_every_name_has_its_type(name: str, expected: torch.dtype):
 
 
 @pytest.mark.parametrize("able", [False, True])
-def test_auto_is_bfloat16_for_wide_networks_on_a_cpu_made_for_it(able: bool, monkeypatch):
+def test_auto_is_bfloat16_on_a_cpu_made_for_it(able: bool, monkeypatch):
     monkeypatch.setattr("portrait.precision.multiplies_bfloat16", lambda: able)
-    assert choose_precision("auto", PAPER) == (torch.bfloat16 if able else torch.float32)
+    for config in (TINY, PAPER):
+        assert choose_precision("auto", config) == (torch.bfloat16 if able else torch.float32)
     assert choose_precision("auto", DEBUG) == torch.float32
     assert choose_precision("auto", PAPER, torch.device("cuda")) == torch.float32
     assert choose_precision("float32", PAPER) == torch.float32
@@ -31,6 +32,12 @@ def test_torch_tells_what_the_cpu_can(abilities: dict[str, bool], expected: bool
     assert multiplies_bfloat16() == expected
     monkeypatch.delattr(torch.cpu, "get_capabilities")
     assert not multiplies_bfloat16()
+
+
+def test_the_head_of_narrow_networks_stays_float32():
+    assert head_precision(torch.bfloat16, TINY) == torch.float32
+    assert head_precision(torch.bfloat16, PAPER) == torch.bfloat16
+    assert head_precision(torch.float32, PAPER) == torch.float32
 
 
 def test_what_cannot_be_is_said():

@@ -1,7 +1,6 @@
 """The convolutions of the fusion, and for inference those of version 1 in another order (spec 13).
 
-The first is 1x1, so it commutes with masks and
-resizing.
+The first is 1x1, so it commutes with masks and resizing.
 """
 
 from dataclasses import dataclass

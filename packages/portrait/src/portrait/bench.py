@@ -21,7 +21,7 @@ from portrait.memory import PeakMemory
 from portrait.networks import choose_device
 from portrait.pipeline import Portrait
 from portrait.plan import still_plan
-from portrait.precision import choose_precision, computing
+from portrait.precision import choose_precision, computing, head_precision
 
 HEADER = ("| what | median ms | p95 ms | per second | GFLOP | peak MiB |", "|---|---|---|---|---|---|")
 FRAMES = 16
@@ -108,11 +108,11 @@ def module_costs(preset: str, device: torch.device, precision: str, rounds: int)
     sizes, side = compositor.config, compositor.config.image_size
     camera = Camera.from_pose(torch.zeros(1, 3), torch.zeros(1, 3), avatar.renderer.config.focal).to(device)
     photo = noise(3, side)
-    kind = f"({str(dtype).removeprefix('torch.')})"
 
     def lowered(name: str, run: Callable[[], Any]) -> Cost:
-        with computing(dtype, device):
-            return cost(f"{preset}: {name} {kind}", run, device, rounds)
+        kind = head_precision(dtype, sizes)
+        with computing(kind, device):
+            return cost(f"{preset}: {name} {_in_brackets(kind)}", run, device, rounds)
 
     yield lowered("image to planes, once per photograph", lambda: avatar.canonical(photo, camera))
     pncc = [noise(3, avatar.adapter.config.image_size) for _ in range(3)]
@@ -136,8 +136,15 @@ def module_costs(preset: str, device: torch.device, precision: str, rounds: int)
         features = compositor.prepare(*layers)
     yield cost(f"{preset}: layers, once per photograph", lambda: compositor.prepare(*layers), device, rounds)
     yield cost(
-        f"{preset}: head, torso, background {kind}", lambda: compositor(head.feature, head.weights, features, *points, view), device, rounds
+        f"{preset}: head, torso, background {_in_brackets(dtype)}",
+        lambda: compositor(head.feature, head.weights, features, *points, view),
+        device,
+        rounds,
     )
+
+
+def _in_brackets(dtype: torch.dtype) -> str:
+    return f"({str(dtype).removeprefix('torch.')})"
 
 
 def frame_cost(weights: str, device: torch.device, precision: str, rounds: int) -> Cost:

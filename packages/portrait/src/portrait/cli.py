@@ -183,7 +183,7 @@ def _add_animate(commands: Any) -> None:
         "--precision",
         choices=PRECISIONS,
         default="auto",
-        help="of convolutions and matrix products; auto is bfloat16 for wide networks on CPUs made for it (default: auto)",
+        help="of convolutions and matrix products; auto is bfloat16 on CPUs made for it (default: auto)",
     )
     p.add_argument("-o", "--output", required=True, metavar="OUT.mp4", help="video to write; replaced if it exists")
     p.add_argument("--sheet", metavar="OUT.png", help="also write a contact sheet: source, PNCC, raw render, depth, result")

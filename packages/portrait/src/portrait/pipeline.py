@@ -20,7 +20,7 @@ from portrait.driving import drive_from_audio, drive_from_video, video_reader
 from portrait.gestures import apply_brows, apply_nods, hear_accents
 from portrait.networks import choose_device, weights_folder
 from portrait.plan import Plan, plan_blinks, plan_brows, plan_pose
-from portrait.precision import choose_precision
+from portrait.precision import choose_precision, head_precision
 from portrait.refine import check_steps, refine_planes
 from portrait.rendering import Frame, Renderer
 from portrait.source import Source, prepare_source
@@ -69,7 +69,9 @@ class Portrait:
         self.size = compositor.config.image_size
         batch = batch or (1 if self.device.type == "cpu" else 8)
         self.avatar, self.compositor = avatar, compositor
-        self._renderer = Renderer(avatar, compositor, face, self.device, batch, self.timer, self.precision)
+        self._renderer = Renderer(
+            avatar, compositor, face, self.device, batch, self.timer, head_precision(self.precision, compositor.config)
+        )
 
     @classmethod
     def from_pretrained(

@@ -8,20 +8,18 @@ from core.errors import PortraitError
 
 from portrait.channels import PRECISIONS
 
-WIDE = 128
-"""Channels of the first super-resolution block from which on bfloat16 gains what it costs to convert."""
+WIDE, WIDEST = 32, 128
+"""Channels of the first super-resolution block from which on bfloat16 gains time in that network, and in those of the head."""
 
 
 def choose_precision(name: str, config: HTBSRConfig, device: torch.device | None = None) -> torch.dtype:
-    """Type of the convolutions and matrix products of image-to-plane network, motion adapter and head-torso-background network.
-
-    Motion of the torso, volume rendering and what lies at full size are float32 in any case.
+    """Type of the convolutions of the head-torso-background network; motion, masks and what lies at full size are float32 in any case.
 
     Args:
-        name: ``auto``, ``float32`` or ``bfloat16``. ``auto`` is bfloat16 where it was measured to make a whole frame 1.3 times as fast
-            (docs/measurements.md): for wide networks, as those of the paper, on a CPU that multiplies in it.
-        config: of the head-torso-background network.
-        device: where the networks run; None is a CPU.
+        name: ``auto``, ``float32`` or ``bfloat16``. ``auto`` is bfloat16 where it was measured to be faster (docs/measurements.md): on a
+            CPU that multiplies in it, but for the smallest networks.
+        config: of the network.
+        device: where it runs; None is a CPU.
 
     Raises:
         PortraitError: ``E_PRECISION`` for another name.
@@ -31,6 +29,14 @@ def choose_precision(name: str, config: HTBSRConfig, device: torch.device | None
     on_cpu = device is None or device.type == "cpu"
     pays = name == "auto" and on_cpu and config.sr_channels[0] >= WIDE and multiplies_bfloat16()
     return torch.bfloat16 if name == "bfloat16" or pays else torch.float32
+
+
+def head_precision(chosen: torch.dtype, config: HTBSRConfig) -> torch.dtype:
+    """Type of the image-to-plane network and the motion adapter, given that of the head-torso-background network.
+
+    Narrow ones are float32: they gain nothing, and errors of the planes move edges.
+    """
+    return chosen if config.sr_channels[0] >= WIDEST else torch.float32
 
 
 def multiplies_bfloat16() -> bool:
