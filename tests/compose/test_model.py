@@ -252,6 +252,21 @@ def test_features_in_bfloat16_keep_the_picture_and_float32_layers(skip: bool):
     assert 0 < error.square().mean() < 10**-4.5  # at least 45 dB, and something was rounded
 
 
+@pytest.mark.parametrize("changes", [{}, {"fuse": "v2", "torso": "v2"}, {"fuse": "concat"}], ids=["v1", "v2", "concat"])
+def test_published_fusions_fold_and_may_be_bfloat16(changes: dict):
+    config = replace(DEBUG, head_skip=False, final_composite=False, warp_skip=False, **changes)
+    model, drive, layers = network(config), frame(config), source()
+    with torch.no_grad():
+        expected = model(**drive, source=model.prepare(**layers))
+        plain = model.fold()(**drive, source=model.prepare(**layers))
+        found = model.fold(torch.bfloat16)(**drive, source=model.prepare(**layers))
+    torch.testing.assert_close(plain.image, expected.image, atol=1e-4, rtol=0)
+    assert all(getattr(found, each.name).dtype == torch.float32 for each in fields(found))
+    assert torch.equal(found.deformation, plain.deformation) or config.torso == "v2"  # which looks at the drawn head
+    error = (found.image.clamp(-1, 1) - expected.image.clamp(-1, 1)) / 2
+    assert 0 < error.square().mean() < 10**-4.5  # at least 45 dB, and something was rounded
+
+
 @pytest.mark.parametrize("preset", ["debug", "tiny", "paper"])
 def test_presets_fit_the_renderer_of_stage_2(preset: str):
     mine, theirs = HTBSRConfig.preset(preset), HeadRendererConfig.preset(preset)

@@ -3,7 +3,7 @@
 import torch
 from compose.box import Box
 from compose.motion import identity_grid
-from compose.warping import bleed, planar_motion, soften, warp_image
+from compose.warping import bleed, enlarge_grid, planar_motion, soften, warp_image
 from core.nn.morphology import erode
 
 
@@ -59,3 +59,11 @@ def test_soft_mask_stays_inside_and_touches_the_border():
 def test_a_box_is_the_part_of_the_whole():
     image, offset, box = torch.randn(1, 3, 32, 32), torch.randn(1, 32, 32, 2) * 0.3, Box(8, 24, 0, 16)
     assert torch.equal(warp_image(image, offset, "reflection", box), box.cut(warp_image(image, offset, "reflection")))
+
+
+def test_enlarged_grids_are_bilinear_and_keep_their_order():
+    ramp = torch.linspace(-1, 1, 9)[1::2]  # middles of 4 cells, linear in place: bilinear keeps it
+    grid = torch.stack(torch.meshgrid(ramp, 2 * ramp, indexing="xy"), -1)[None]
+    found = enlarge_grid(grid, 16)
+    fine = torch.linspace(-1, 1, 33)[1::2].clamp(-0.75, 0.75)  # beyond the outermost middles the border goes on
+    torch.testing.assert_close(found, torch.stack(torch.meshgrid(fine, 2 * fine, indexing="xy"), -1)[None])

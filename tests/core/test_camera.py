@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import torch
-from core.camera import EG3D_FOCAL, FIT_FOCAL, WORLD_SCALE, WORLD_SHIFT, Camera, Window, euler_from_rotation, rotation_from_euler
+from core.camera import EG3D_FOCAL, FIT_FOCAL, WORLD_SCALE, WORLD_SHIFT, Camera, Window, euler_from_rotation, length, rotation_from_euler
 from core.face import pose_points, project
 from scipy.spatial.transform import Rotation
 
@@ -102,3 +102,8 @@ def test_projection_inverts_rays():
     y, x = torch.meshgrid(ticks, ticks, indexing="ij")
     torch.testing.assert_close(place, torch.stack([x, y], -1).flatten(0, 1).expand(2, -1, -1), atol=1e-5, rtol=0)
     torch.testing.assert_close(found, distance, atol=1e-5, rtol=0)
+
+
+def test_lengths_are_euclidean():
+    vectors = torch.tensor([[[3.0, 4.0, 12.0], [0.0, 0.0, 0.0]], [[-1.0, 2.0, 2.0], [1e-6, 0.0, 0.0]]])
+    torch.testing.assert_close(length(vectors), torch.tensor([[13.0, 0.0], [3.0, 1e-6]]))

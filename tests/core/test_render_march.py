@@ -18,6 +18,8 @@ CONFIGS = {
     "tiny": TINY,
     "skipping": replace(TINY, skip_below=0.6, sigma_bias=-3.0),
     "odd": replace(TINY, channels=5, hidden=7, features=3, coarse=9, fine=4, plane_axes="eg3d", bound_radius=None, box=1.0),
+    "published": VolumeConfig(channels=8, hidden=12, features=6, coarse=12, fine=10, density_scale=10.0, misses="eg3d"),
+    "published range": VolumeConfig(channels=8, hidden=12, features=6, coarse=12, fine=12, density_scale=10.0, ray_range=(2.25, 3.3)),
     "nothing hit": replace(TINY, bound_radius=(1e-4, 1e-4, 1e-4), bound_centre=(0.3, 0.3, 0.0)),
 }
 
@@ -49,7 +51,7 @@ def test_threads_and_batches_do_not_change_the_result(monkeypatch):
     whole, _ = both(TINY)
     threads = torch.get_num_threads()
     torch.set_num_threads(2)
-    monkeypatch.setattr("core.render.march_numba.RAYS", 50)
+    monkeypatch.setattr("core.render.march_numba.ROOM", 50 * 32 * 32)
     try:
         parts, _ = both(TINY)
     finally:

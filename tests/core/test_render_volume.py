@@ -41,7 +41,7 @@ def test_equals_the_twin_in_values_and_gradients(name, random):
         gradients = torch.autograd.grad(loss, [leaf, net.decoder.hidden.weight, net.decoder.out.bias])
         with torch.no_grad():
             again = net(planes, camera, 12, generator=torch.Generator().manual_seed(1) if random else None)
-        torch.testing.assert_close(again.feature, out.feature.detach(), atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(again.feature, out.feature.detach(), atol=5e-5, rtol=0)  # compiled, where it is not random
         found.append(([out.feature.detach(), out.depth.detach(), out.weights.detach()], gradients))
     for mine, twin in zip(found[0][0], found[1][0], strict=True):
         torch.testing.assert_close(mine, twin, atol=1e-4, rtol=0)

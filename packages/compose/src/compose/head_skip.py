@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from compose.lookback import LookBack
-from compose.warping import bleed, resize
+from compose.warping import bleed, enlarge_grid, resize
 
 KNOWN = 0.5
 """Opacity from which on a pixel of a head over black tells its colour."""
@@ -91,8 +91,7 @@ class HeadSkip(nn.Module):
     @staticmethod
     def move(layer: Float[Tensor, "b c S S"], view: LookBack) -> Float[Tensor, "b 4 S S"]:
         """The photograph's head as the frame shows it: over -1, with its opacity. ``layer`` as ``head_layer`` makes it."""
-        place = F.interpolate(view.place.permute(0, 3, 1, 2), size=layer.shape[-2:], mode="bilinear", align_corners=False)
-        place = place.permute(0, 2, 3, 1)
+        place = enlarge_grid(view.place, layer.shape[-1])
         moved = F.grid_sample(layer[:, :4], place, padding_mode="border", align_corners=False)
         colours, alpha = moved[:, :3], moved[:, 3:]
         if layer.shape[1] > 4:

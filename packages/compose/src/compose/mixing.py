@@ -1,4 +1,7 @@
-"""The fusion of version 1 for inference: its first convolution is 1x1, so it commutes with masks and resizing (spec 13)."""
+"""The convolutions of the fusion, and for inference those of version 1 in another order (spec 13).
+
+The first is 1x1, so it commutes with masks and resizing.
+"""
 
 from dataclasses import dataclass
 
@@ -10,6 +13,30 @@ from torch.nn import functional as F
 from compose.folding import folded
 from compose.fusion import blend
 from compose.warping import resize
+
+
+class FuseConvs(nn.Sequential):
+    """The convolutions that mix the masked layers: 1x1 to a narrow width, then two 3x3."""
+
+    def __init__(self, in_channels: int, narrow: int, channels: int) -> None:
+        super().__init__(
+            nn.Conv2d(in_channels, narrow, 1),
+            nn.LeakyReLU(0.01),
+            nn.Conv2d(narrow, channels, 3, padding=1),
+            nn.LeakyReLU(0.01),
+            nn.Conv2d(channels, channels, 3, padding=1),
+        )
+
+
+class HeadTorsoConvs(nn.Sequential):
+    """Version 2 of the fusion: two 3x3 convolutions over head and torso features before the background joins."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(
+            nn.Conv2d(2 * channels, channels, 3, padding=1),
+            nn.LeakyReLU(0.01),
+            nn.Conv2d(channels, channels, 3, padding=1),
+        )
 
 
 @dataclass(frozen=True)

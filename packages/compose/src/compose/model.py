@@ -21,7 +21,7 @@ from compose.fusion import FOG, blend, concat_layers, fuse, over, person_mask
 from compose.head_skip import HeadSkip, head_layer
 from compose.keypoints import KeypointDetector
 from compose.lookback import LookBack
-from compose.mixing import Mixer
+from compose.mixing import FuseConvs, HeadTorsoConvs, Mixer
 from compose.torso import Torso, TorsoBranch, TorsoFeatures
 from compose.warping import resize
 
@@ -84,30 +84,6 @@ class Composite:
     deformation: Float[Tensor, "b d v v 3"]
 
 
-class FuseConvs(nn.Sequential):
-    """The convolutions that mix the masked layers: 1x1 to a narrow width, then two 3x3."""
-
-    def __init__(self, in_channels: int, narrow: int, channels: int) -> None:
-        super().__init__(
-            nn.Conv2d(in_channels, narrow, 1),
-            nn.LeakyReLU(0.01),
-            nn.Conv2d(narrow, channels, 3, padding=1),
-            nn.LeakyReLU(0.01),
-            nn.Conv2d(channels, channels, 3, padding=1),
-        )
-
-
-class HeadTorsoConvs(nn.Sequential):
-    """Version 2 of the fusion: two 3x3 convolutions over head and torso features before the background joins."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__(
-            nn.Conv2d(2 * channels, channels, 3, padding=1),
-            nn.LeakyReLU(0.01),
-            nn.Conv2d(channels, channels, 3, padding=1),
-        )
-
-
 class HTBSR(nn.Module, Pretrained):
     """Head-torso-background super-resolution; 50.66 M parameters at paper size.
 
@@ -130,6 +106,7 @@ class HTBSR(nn.Module, Pretrained):
             self.head_torso_block = SynthesisBlock(width, width, config.style_channels, up=False)
         self.head_skip = HeadSkip(width, config.fuse_channels) if config.head_skip else None
         self.mixer: Mixer | None = None
+        self.plain: tuple[nn.Module, nn.Module, nn.Module] | None = None
         self.plain_skip: tuple[HeadSkip, ...] = ()
         learned = config.keypoint_source == "learned"
         self.detector = KeypointDetector(len(config.keypoints), config.motion_channels[:-1]) if learned else None
@@ -154,21 +131,18 @@ class HTBSR(nn.Module, Pretrained):
         """Multiply out what does not depend on the input, for inference (equal up to rounding); ``train()`` takes it back.
 
         Args:
-            dtype: of the convolutions' features, for networks with ``final_composite``: motion, masks, colours and the layers that are
-                laid over each other stay float32. None is the type of the weights.
-
-        Raises:
-            ValueError: another type than float32 for the published fusion, which mixes features and colours throughout.
+            dtype: of the convolutions' features; motion, masks, colours and layers that are laid over each other stay float32.
+                None is the type of the weights.
         """
-        layered = self.config.final_composite and self.config.fuse == "v1"
-        if dtype not in (None, torch.float32) and not layered:
-            raise ValueError(f"features in {dtype} need final_composite=True and fuse='v1'")
         self.superres.fold(dtype)
         self.torso.fold(dtype)
-        if self.config.fuse == "v2":
-            self.head_torso_block.fold()
-        elif self.config.final_composite:
+        if self.config.fuse == "v1":
             self.mixer = Mixer.of(self.mix, self.torso_features, dtype)
+        else:
+            between = self.head_torso if self.config.fuse == "v2" else nn.Identity()
+            self.plain = tuple(folded(part, dtype=dtype) for part in (self.torso_features, between, self.mix))
+        if self.config.fuse == "v2":
+            self.head_torso_block.fold(dtype)
         if self.head_skip is not None:
             self.plain_skip = (folded(self.head_skip, dtype=dtype),)
         return self
@@ -176,7 +150,7 @@ class HTBSR(nn.Module, Pretrained):
     def train(self, mode: bool = True) -> "HTBSR":
         """Training needs the factors again."""
         if mode:
-            self.mixer, self.plain_skip = None, ()
+            self.mixer, self.plain, self.plain_skip = None, None, ()
         return super().train(mode)
 
     def prepare(
@@ -253,19 +227,19 @@ class HTBSR(nn.Module, Pretrained):
         size = self.config.fusion_size
         head, head_rgb = self.superres.block0(feature, feature[:, :3])
         torso = self.torso(source.torso, kp_src, kp_drv, self._context(head_rgb, weights))
-        torso_features = resize(self.torso_features(torso.hidden), size)
         if self.config.fuse == "concat":
-            mixed = self.mix(torch.cat([head, torso_features, source.background], 1))
-            return self._composite(self.superres.block1(mixed, None)[1], torso)
+            widen, _, mix = self._convolutions
+            mixed = mix(torch.cat([head, resize(widen(torso.hidden), size), source.background.to(head)], 1))
+            return self._composite(self.superres.block1(mixed, None)[1].to(torso.image), torso)
         head_mask, person = self._masks(weights, torso)
-        foreground = self._foreground(head, torso_features, head_mask)
         torso_rgb = resize(torso.image, size)
         if self.config.fuse == "v2":
-            foreground, inner = self.head_torso_block(foreground, blend(head_rgb, torso_rgb, head_mask))
+            below = blend(head_rgb, torso_rgb, head_mask)
+            mixed, inner = self._refine(head, below, torso, source, head_mask, person, Box.whole(weights))
             rgb = blend(inner, source.background_rgb, person)
         else:
+            mixed, _ = self._refine(head, head_rgb, torso, source, head_mask, person, Box.whole(weights))
             rgb = fuse(head_rgb, torso_rgb, source.background_rgb, head_mask, person)
-        mixed = self.mix(concat_layers(foreground, source.background, person))
         return self._composite(self.superres.block1(mixed, rgb)[1], torso)
 
     def _layered(
@@ -300,16 +274,25 @@ class HTBSR(nn.Module, Pretrained):
     def _refine(
         self, head: Tensor, head_rgb: Tensor, torso: Torso, source: SourceFeatures, head_mask: Tensor, person: Tensor, box: Box
     ) -> tuple[Tensor, Tensor]:
-        """What the fused features add to those of the head, and the head's colours; inside the box."""
+        """The fused features (with ``final_composite`` they are added to those of the head), and the head's colours; inside the box."""
         size = self.config.fusion_size
         if self.mixer is not None and source.scenery is not None:
             moving = self.mixer.moving(torso.hidden, size)
             return self.mixer(head, box.cut(moving, 2), box.cut(source.scenery, 2), head_mask, person), head_rgb
-        torso_features = resize(self.torso_features(torso.hidden), size)
-        foreground = self._foreground(head, box.cut(torso_features, 2), head_mask)
+        widen, between, mix = self._convolutions
+        head_mask, person, background = (x.to(head) for x in (head_mask, person, box.cut(source.background, 2)))
+        torso_features = box.cut(resize(widen(torso.hidden), size), 2)
         if self.config.fuse == "v2":
+            foreground = between(torch.cat([head * head_mask, torso_features * (1 - head_mask)], 1))
             foreground, head_rgb = self.head_torso_block(foreground, head_rgb)
-        return self.mix(concat_layers(foreground, box.cut(source.background, 2), person)), head_rgb
+        else:
+            foreground = blend(head, torso_features, head_mask)
+        return mix(concat_layers(foreground, background, person)), head_rgb
+
+    @property
+    def _convolutions(self) -> tuple[nn.Module, nn.Module | None, nn.Module]:
+        """What widens the torso's features, mixes them with the head's (version 2) and then with the background's: plain once folded."""
+        return self.plain or (self.torso_features, self.head_torso if self.config.fuse == "v2" else None, self.mix)
 
     def _torso_keypoints(self, feature: Tensor, source: SourceFeatures, kp_src: Tensor, kp_drv: Tensor) -> tuple[Tensor, Tensor]:
         """The few key points that drive the torso: chosen from those of the face, or found in photograph and rendered head."""
@@ -338,12 +321,6 @@ class HTBSR(nn.Module, Pretrained):
         """M_head and M_person at the fusion size."""
         head_mask, torso_mask = (resize(mask, self.config.fusion_size) for mask in (weights, torso.mask))
         return head_mask, person_mask(head_mask, torso_mask, self.config.head_threshold)
-
-    def _foreground(self, head: Tensor, torso: Tensor, head_mask: Tensor) -> Tensor:
-        """Head and torso features under M_head: blended (version 1) or side by side through convolutions (version 2)."""
-        if self.config.fuse == "v2":
-            return self.head_torso(torch.cat([head * head_mask, torso * (1 - head_mask)], 1))
-        return blend(head, torso, head_mask)
 
     @staticmethod
     def _composite(image: Tensor, torso: Torso) -> Composite:

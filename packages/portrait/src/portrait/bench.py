@@ -21,7 +21,7 @@ from portrait.memory import PeakMemory
 from portrait.networks import choose_device
 from portrait.pipeline import Portrait
 from portrait.plan import still_plan
-from portrait.precision import choose_precision
+from portrait.precision import choose_precision, computing, head_precision
 
 HEADER = ("| what | median ms | p95 ms | per second | GFLOP | peak MiB |", "|---|---|---|---|---|---|")
 FRAMES = 16
@@ -98,7 +98,7 @@ def random_networks(preset: str, seed: int = 0) -> tuple[HeadAvatar, HTBSR]:
 def module_costs(preset: str, device: torch.device, precision: str, rounds: int) -> Iterator[Cost]:
     """Every network of a preset with random weights and inputs; the head then fills the picture, which is the dearest case."""
     avatar, compositor = (network.to(device) for network in random_networks(preset))
-    dtype = choose_precision(precision, compositor.config)
+    dtype = choose_precision(precision, compositor.config, device)
     compositor.fold(dtype)
     maker = torch.Generator().manual_seed(0)
 
@@ -108,12 +108,18 @@ def module_costs(preset: str, device: torch.device, precision: str, rounds: int)
     sizes, side = compositor.config, compositor.config.image_size
     camera = Camera.from_pose(torch.zeros(1, 3), torch.zeros(1, 3), avatar.renderer.config.focal).to(device)
     photo = noise(3, side)
-    yield cost(f"{preset}: image to planes, once per photograph", lambda: avatar.canonical(photo, camera), device, rounds)
+
+    def lowered(name: str, run: Callable[[], Any]) -> Cost:
+        kind = head_precision(dtype, sizes)
+        with computing(kind, device):
+            return cost(f"{preset}: {name} {_in_brackets(kind)}", run, device, rounds)
+
+    yield lowered("image to planes, once per photograph", lambda: avatar.canonical(photo, camera))
     pncc = [noise(3, avatar.adapter.config.image_size) for _ in range(3)]
     with torch.inference_mode():
         planes, rest = avatar.canonical(photo, camera), avatar.adapter.at_rest(pncc[0], pncc[2])
         head = avatar.renderer.render_raw(planes, camera)
-    yield cost(f"{preset}: motion adapter", lambda: avatar.adapter(*pncc, rest), device, rounds)
+    yield lowered("motion adapter", lambda: avatar.adapter(*pncc, rest))
     yield cost(f"{preset}: volume rendering", lambda: avatar.renderer.render_raw(planes, camera), device, rounds)
     opaque, classes = torch.ones(1, 1, side, side, device=device), torch.zeros(1, 6, side, side, device=device)
     classes[:, 4, side // 2 :] = 1
@@ -129,8 +135,16 @@ def module_costs(preset: str, device: torch.device, precision: str, rounds: int)
     with torch.inference_mode():
         features = compositor.prepare(*layers)
     yield cost(f"{preset}: layers, once per photograph", lambda: compositor.prepare(*layers), device, rounds)
-    name = f"{preset}: head, torso, background ({str(dtype).removeprefix('torch.')})"
-    yield cost(name, lambda: compositor(head.feature, head.weights, features, *points, view), device, rounds)
+    yield cost(
+        f"{preset}: head, torso, background {_in_brackets(dtype)}",
+        lambda: compositor(head.feature, head.weights, features, *points, view),
+        device,
+        rounds,
+    )
+
+
+def _in_brackets(dtype: torch.dtype) -> str:
+    return f"({str(dtype).removeprefix('torch.')})"
 
 
 def frame_cost(weights: str, device: torch.device, precision: str, rounds: int) -> Cost:

@@ -183,7 +183,7 @@ def _add_animate(commands: Any) -> None:
         "--precision",
         choices=PRECISIONS,
         default="auto",
-        help="of the last network's convolutions; auto is float32, bfloat16 is faster on some processors (default: auto)",
+        help="of convolutions and matrix products; auto is bfloat16 on CPUs made for it (default: auto)",
     )
     p.add_argument("-o", "--output", required=True, metavar="OUT.mp4", help="video to write; replaced if it exists")
     p.add_argument("--sheet", metavar="OUT.png", help="also write a contact sheet: source, PNCC, raw render, depth, result")
@@ -198,7 +198,7 @@ def _add_bench(commands: Any) -> None:
     bench.add_argument("--live", action="store_true",
                        help="instead: the shipped portrait speaks live; how late pictures are and how many come")  # fmt: skip
     bench.add_argument("--rounds", type=_natural, default=10, metavar="N", help="timed runs of each row (default: 10)")
-    bench.add_argument("--precision", choices=PRECISIONS, default="auto", help="of the last network's convolutions (default: auto)")
+    bench.add_argument("--precision", choices=PRECISIONS, default="auto", help="of convolutions and matrix products (default: auto)")
     bench.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto takes a GPU if there is one (default: auto)")
     bench.add_argument("--json", metavar="OUT.json", help="also write everything to this file")
     bench.add_argument("--debug", action="store_true", help="show the traceback of a failure")

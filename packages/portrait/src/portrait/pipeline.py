@@ -20,7 +20,7 @@ from portrait.driving import drive_from_audio, drive_from_video, video_reader
 from portrait.gestures import apply_brows, apply_nods, hear_accents
 from portrait.networks import choose_device, weights_folder
 from portrait.plan import Plan, plan_blinks, plan_brows, plan_pose
-from portrait.precision import choose_precision
+from portrait.precision import choose_precision, head_precision
 from portrait.refine import check_steps, refine_planes
 from portrait.rendering import Frame, Renderer
 from portrait.source import Source, prepare_source
@@ -40,7 +40,7 @@ class Portrait:
         face: the 3DMM that the networks were trained with.
         device: where the networks run.
         batch: frames computed together; None is 1 on a CPU, whose caches are small, and 8 on a GPU.
-        precision: ``auto``, ``float32`` or ``bfloat16``: type of the convolutions of the compositor (``portrait.precision``).
+        precision: ``auto``, ``float32`` or ``bfloat16``: type of convolutions and matrix products (``portrait.precision``).
 
     Attributes:
         precision: the type that was chosen.
@@ -64,12 +64,14 @@ class Portrait:
         self.timer = StageTimer()
         self.audio2motion = audio2motion.to(self.device).eval().requires_grad_(False)
         avatar, compositor = (net.to(self.device).eval().requires_grad_(False) for net in (avatar, compositor))
-        self.precision = choose_precision(precision, compositor.config)
+        self.precision = choose_precision(precision, compositor.config, self.device)
         compositor.fold(self.precision)
         self.size = compositor.config.image_size
         batch = batch or (1 if self.device.type == "cpu" else 8)
         self.avatar, self.compositor = avatar, compositor
-        self._renderer = Renderer(avatar, compositor, face, self.device, batch, self.timer)
+        self._renderer = Renderer(
+            avatar, compositor, face, self.device, batch, self.timer, head_precision(self.precision, compositor.config)
+        )
 
     @classmethod
     def from_pretrained(
@@ -83,7 +85,7 @@ class Portrait:
             device: ``auto`` (a GPU if there is one), ``cpu`` or ``cuda``.
             batch: frames computed together; None is 1 on a CPU, whose caches are small, and 8 on a GPU.
             face_model: ``embedded``, or a folder with the files of BFM 2009 for weights that were trained with them.
-            precision: ``auto``, ``float32`` or ``bfloat16``, of the compositor's convolutions.
+            precision: ``auto``, ``float32`` or ``bfloat16``, of convolutions and matrix products.
 
         Raises:
             PortraitError: ``E_WEIGHTS``, ``E_DEVICE``, ``E_FACE_MODEL`` or ``E_PRECISION``.

@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from portrait.plan import Plan
+from portrait.precision import computing
 from portrait.source import face_points, to_image, to_network, torso_keypoints
 from portrait.stream import prefetch, side_by_side
 from portrait.timing import StageTimer
@@ -92,9 +93,14 @@ class Renderer:
         device: where the networks are.
         batch: frames computed together.
         timer: gets the time of every stage.
+        precision: type in which ``avatar``'s networks multiply; the compositor is folded in its own.
     """
 
-    def __init__(self, avatar: HeadAvatar, compositor: HTBSR, face: FaceModel, device: torch.device, batch: int, timer: StageTimer) -> None:
+    def __init__(
+        self, avatar: HeadAvatar, compositor: HTBSR, face: FaceModel, device: torch.device, batch: int, timer: StageTimer,
+        precision: torch.dtype = torch.float32,
+    ) -> None:  # fmt: skip
+        self.precision = precision
         self.avatar, self.compositor, self.face = avatar, compositor, face
         self.device, self.batch, self.timer = device, batch, timer
 
@@ -140,7 +146,7 @@ class Renderer:
             identity, rest = source.coeffs.id, torch.zeros_like(source.coeffs.exp)
             pnccs = [render_pncc(self.face, identity, exp, self._pncc_size).to(self.device) for exp in (rest, source.coeffs.exp)]
             camera = self._camera(source.coeffs)
-            planes = self.avatar.canonical(source.head.to(self.device), camera) if source.planes is None else source.planes.to(self.device)
+            planes = self._canonical(source.head.to(self.device), camera) if source.planes is None else source.planes.to(self.device)
             layers = (source.torso, source.segmap, plan.background, source.torso_mask, source.head, source.head_mask)
             features = self.compositor.prepare(*(x.to(self.device) for x in layers), face_points(self.face, source.coeffs))
             surface = mouth = None
@@ -148,8 +154,13 @@ class Renderer:
                 mouth = mouth_of(self.face, to_network(source.image, self.compositor.config.image_size), source.coeffs)
                 head = self.avatar.renderer.render_raw(planes, camera)
                 surface = self._surface(head, camera, source.coeffs, source.coeffs.exp, source.head_mask.to(self.device))
-            rest = self.avatar.adapter.at_rest(pnccs[1], pnccs[0])
+            with computing(self.precision, self.device):
+                rest = self.avatar.adapter.at_rest(pnccs[1], pnccs[0])
         return _Scene(planes, features, *pnccs, rest, source.keypoints.to(self.device), source.coeffs.exp, camera, surface, mouth)
+
+    def _canonical(self, head: Tensor, camera: Camera) -> Tensor:
+        with computing(self.precision, self.device):
+            return self.avatar.canonical(head, camera).float()
 
     def _camera(self, coeffs: FaceCoeffs) -> Camera:
         return Camera.from_pose(coeffs.euler, coeffs.trans, self.avatar.renderer.config.focal).to(self.device)
@@ -186,7 +197,7 @@ class Renderer:
         n = len(part)
         keypoints = torso_keypoints(self.face, part).to(self.device)
         camera = self._camera(part)
-        with self.timer("motion adapter", n):
+        with self.timer("motion adapter", n), computing(self.precision, self.device):
             planes = self.avatar.animate(scene.planes, scene.pncc_src, pncc.to(self.device), scene.pncc_cano, scene.rest)
         with self.timer("volume rendering", n):
             head = self.avatar.renderer.render_raw(planes, camera)

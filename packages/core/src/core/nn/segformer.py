@@ -13,6 +13,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from core.nn.attention import attend
+
 
 @dataclass(frozen=True)
 class MiTConfig:
@@ -88,7 +90,7 @@ class ReducedAttention(nn.Module):
             source = self.norm(rearrange(small, "b c h w -> b (h w) c"))
         query = rearrange(self.query(x), "b n (h d) -> b h n d", h=self.heads)
         key, value = rearrange(self.key_value(source), "b m (two h d) -> two b h m d", two=2, h=self.heads)
-        mixed = F.scaled_dot_product_attention(query, key, value)
+        mixed = attend(query, key, value)
         return self.proj(rearrange(mixed, "b h n d -> b n (h d)"))
 
 

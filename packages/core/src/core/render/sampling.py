@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from core.camera import Rays
+from core.camera import Rays, length
 
 Scheme = Literal["eg3d", "textbook"]
 Misses = Literal["empty", "eg3d"]
@@ -54,7 +54,7 @@ def ray_bounds(
         far = torch.minimum(far, (-b + half) / a)
     near = near.clamp_min(0)
     hit = far > near
-    away = rays.origins.norm(dim=-1)
+    away = length(rays.origins)
     return torch.where(hit, near, away), torch.where(hit, far, away), hit
 
 

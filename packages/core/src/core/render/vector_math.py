@@ -4,7 +4,7 @@ import numpy as np
 
 from core.render.triplane_numba import compiled
 
-ZERO, ONE = np.float32(0), np.float32(1)
+ZERO, HALF, ONE = np.float32(0), np.float32(0.5), np.float32(1)
 LOG2E, LIMIT, BIAS = np.float32(1.4426950408889634), np.float32(126), np.float32(127)
 
 
