@@ -74,3 +74,12 @@ def test_gradient_is_scaled_and_value_is_not():
     y.sum().backward()
     torch.testing.assert_close(y.detach(), torch.ones(3))
     torch.testing.assert_close(x.grad, torch.full((3,), 0.1))
+
+
+def test_places_are_not_rounded_in_mixed_precision():
+    """Equal key points move nothing: what half precision would round is the grid itself."""
+    network, still = estimator(), points((0.1, 0.2), (-0.3, 0.4), (0.0, -0.5))
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        motion = network(torch.rand(1, 4, 2, 16, 16).bfloat16(), still, still)
+    grid = identity_grid(2, 16, 16, still)
+    torch.testing.assert_close(motion.deformation[0], grid, atol=1e-5, rtol=0)

@@ -20,9 +20,9 @@ def module(**options):
     return ComposeModule("debug", weights=WEIGHTS, schedule=Schedule(lr=1e-3, warmup=1), **options)
 
 
-def fit(made, batch, steps):
+def fit(made, batch, steps, precision="32-true"):
     trainer = Trainer(
-        accelerator="cpu", max_steps=steps, logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        accelerator="cpu", precision=precision, max_steps=steps, logger=False, enable_checkpointing=False, enable_progress_bar=False,
         enable_model_summary=False, limit_val_batches=0,
     )  # fmt: skip
     trainer.fit(made, DataLoader([batch] * 8, batch_size=None))
@@ -54,6 +54,27 @@ def test_frozen_means_frozen(noise_pairs, monkeypatch):
     assert graphs == [False, False]
     assert all(p.grad is None and not p.requires_grad for p in made.avatar.parameters())
     assert not any(layer.training for layer in made.avatar.modules())
+
+
+def test_learns_in_mixed_precision(noise_pairs, monkeypatch):
+    """The places of the look back and of the moved torso are those of full precision; a step of half a pixel would show."""
+    made, places = module(), []
+    exact = made._head(noise_pairs, None)[1]
+    original = made._compose
+
+    def watched(*args):
+        head, composite = original(*args)
+        places.append((made._head(noise_pairs, None)[1], composite.deformation))
+        return head, composite
+
+    monkeypatch.setattr(made, "_compose", watched)
+    before = held(made.htbsr)
+    trainer = fit(made, noise_pairs, 2, "bf16-mixed")
+    assert trainer.callback_metrics["train/skipped"] == 0
+    assert not same(before, made.htbsr.state_dict())
+    for view, deformation in places:
+        assert view.place.dtype == view.mouth.dtype == deformation.dtype == torch.float32
+        assert (view.place - exact.place).abs().median() < 1e-3
 
 
 @pytest.mark.parametrize("version", ["v1", "v2"])

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
+from core.exact import exact
 from core.nn.conv import norm_layer
 from einops import rearrange
 from jaxtyping import Float
@@ -20,8 +21,10 @@ MOVEMENT = 0.1
 """Standard deviation of the six numbers of a random affine map."""
 
 
+@exact
 def expected_place(logits: Float[Tensor, "b k h w"]) -> Float[Tensor, "b k 3"]:
     """Mean place under the softmax of each map: x and y in [-1, 1] (the border pixels' centres), z = 0 as for the face's key points."""
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     heat = rearrange(logits / TEMPERATURE, "b k h w -> b k (h w)").softmax(-1).unflatten(-1, logits.shape[-2:])
     rows, columns = (torch.linspace(-1, 1, side).to(logits) for side in logits.shape[-2:])
     x, y = heat.sum(2) @ columns, heat.sum(3) @ rows
@@ -57,6 +60,12 @@ class KeypointDetector(nn.Module):
         return nn.Sequential(nn.Conv2d(in_channels, out_channels, 3, padding=1), norm_layer("group", out_channels), nn.ReLU())
 
 
+@exact
+def moved_points(points: Float[Tensor, "b k 2"], move: Float[Tensor, "b 2 3"]) -> Float[Tensor, "b k 2"]:
+    """Points under affine maps."""
+    return points @ move[:, :, :2].mT + move[:, None, :, 2]
+
+
 def equivariance(detector: nn.Module, head: Float[Tensor, "b 3 s s"], generator: torch.Generator | None = None) -> Float[Tensor, ""]:
     """L1 between the key points of a picture that was moved and the moved key points of the picture: they shall stick to what they mark.
 
@@ -67,5 +76,5 @@ def equivariance(detector: nn.Module, head: Float[Tensor, "b 3 s s"], generator:
     move = torch.eye(2, 3).to(head) + MOVEMENT * noise
     # the moved picture shows at p what the picture shows at move(p), so its key points are those that `move` takes to the picture's
     moved = F.grid_sample(head + 1, F.affine_grid(move, list(head.shape), align_corners=True), align_corners=True) - 1
-    found = detector(moved)[..., :2] @ move[:, :, :2].mT + move[:, None, :, 2]
+    found = moved_points(detector(moved)[..., :2], move)
     return F.l1_loss(found, detector(head)[..., :2])

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
+from core.exact import exact
 from einops import rearrange, repeat
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -35,6 +36,12 @@ def identity_grid(depth: int, height: int, width: int, like: Tensor) -> Float[Te
     """The motion that leaves everything where it is, on the device and in the type of ``like``."""
     z, y, x = (torch.linspace(-1, 1, n).to(like) if n > 1 else torch.zeros(1).to(like) for n in (depth, height, width))
     return torch.stack(torch.meshgrid(x, y, z, indexing="xy"), -1).permute(2, 0, 1, 3)
+
+
+@exact
+def mixed_motion(logits: Float[Tensor, "b k d h w"], motions: Float[Tensor, "b k d h w 3"]) -> Float[Tensor, "b d h w 3"]:
+    """The motions of all key points, mixed by the softmax of ``logits``."""
+    return torch.einsum("bkdhw,bkdhwc->bdhwc", logits.to(motions).softmax(1), motions)
 
 
 def keypoint_heatmaps(
@@ -131,7 +138,7 @@ class DenseMotion(nn.Module):
     ) -> Motion:
         """Motion from ``source`` to ``driving`` key points; version 2 also takes the rendered head at twice the volume's side."""
         depth, height, width = compressed.shape[2:]
-        grid = identity_grid(depth, height, width, compressed)
+        grid = identity_grid(depth, height, width, source)  # in the type of points: half precision would round places
         motions = sparse_motions(source, driving, grid)
         x = self._evidence(compressed, source, driving, grid, motions)
         x = torch.cat([x, self._trunk(x)], 1)
@@ -139,8 +146,7 @@ class DenseMotion(nn.Module):
             context = repeat(self.head(head), "b c h w -> b c d h w", d=depth)
             x = self.join(torch.cat([x, context], 1))
         mask, occlusion, torso_occlusion = self._heads(x)
-        deformation = torch.einsum("bkdhw,bkdhwc->bdhwc", mask.softmax(1), motions)
-        return Motion(deformation, occlusion.sigmoid(), torso_occlusion.sigmoid())
+        return Motion(mixed_motion(mask, motions), occlusion.sigmoid(), torso_occlusion.sigmoid())
 
     def _heads(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Logits of the mask and of the two occlusion maps."""

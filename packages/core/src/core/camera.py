@@ -17,6 +17,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
+from core.exact import exact
+
 FIT_FOCAL = 1015 / 224
 EG3D_FOCAL = 2985.29 / 700
 WORLD_SCALE = 0.27
@@ -24,6 +26,7 @@ WORLD_SHIFT = (0.0, 0.006, 0.161)
 FIT_DISTANCE = 10.0
 
 
+@exact
 def rotation_from_euler(euler: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b 3 3"]:
     """(pitch, yaw, roll) in radians to ``R = Rz(roll) Ry(yaw) Rx(pitch)``, right-handed."""
     a, b, c = euler.unbind(-1)
@@ -113,6 +116,7 @@ class Camera:
         return Camera(self.label.to(device))
 
     @classmethod
+    @exact
     def from_matrices(cls, rotation: Float[Tensor, "b 3 3"], centre: Float[Tensor, "b 3"], focal: float = EG3D_FOCAL) -> "Camera":
         """Build labels from camera-to-world rotation, camera centre and focal length in image sides."""
         matrix = torch.eye(4).to(rotation).repeat(rotation.shape[0], 1, 1)
@@ -122,6 +126,7 @@ class Camera:
         return cls(torch.cat([matrix.flatten(1), intrinsics], 1))
 
     @classmethod
+    @exact
     def from_pose(cls, euler: Float[Tensor, "b 3"], trans: Float[Tensor, "b 3"], focal: float = EG3D_FOCAL) -> "Camera":
         """Camera that sees the canonical head as the 3DMM pose (radians, 3DMM units) shows it (spec 2)."""
         rotation = rotation_from_euler(euler)
@@ -130,6 +135,7 @@ class Camera:
         flip = torch.diag(torch.tensor([1.0, -1.0, -1.0])).to(trans)
         return cls.from_matrices(rotation.transpose(1, 2) @ flip, centre, focal)
 
+    @exact
     def to_pose(self) -> tuple[Float[Tensor, "b 3"], Float[Tensor, "b 3"]]:
         """Inverse of ``from_pose``: euler (radians) and trans (3DMM units)."""
         flip = torch.diag(torch.tensor([1.0, -1.0, -1.0])).to(self.label)
@@ -138,6 +144,7 @@ class Camera:
         trans = -torch.einsum("bij,bj->bi", rotation, centre) + torch.tensor([0.0, 0.0, FIT_DISTANCE]).to(self.label)
         return euler_from_rotation(rotation), trans
 
+    @exact
     def project(self, points: Float[Tensor, "b n 3"]) -> tuple[Float[Tensor, "b n 2"], Float[Tensor, "b n"]]:
         """Where world points appear, (x, y) in [0, 1] across the image, y down, and their distance from the camera centre."""
         offset = points - self.cam2world[:, None, :3, 3]
@@ -146,6 +153,7 @@ class Camera:
         return image[..., :2] / image[..., 2:], length(offset)
 
     @classmethod
+    @exact
     def look_at(
         cls,
         yaw: Float[Tensor, " b"],
@@ -164,6 +172,7 @@ class Camera:
         down = torch.linalg.cross(forward, right)
         return cls.from_matrices(torch.stack([right, down, forward], -1), centre, focal)
 
+    @exact
     def rays(self, size: int, window: Window | None = None) -> Rays:
         """Rays through the pixel centres of a ``size x size`` image, or of one window of it per sample."""
         side = size if window is None else window.size

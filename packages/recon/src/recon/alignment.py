@@ -2,6 +2,7 @@
 
 import torch
 from core.camera import WORLD_SHIFT, Camera
+from core.exact import exact
 from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
@@ -11,7 +12,18 @@ AVERAGE_HEAD = ((0.0, 0.03, 0.02), (0.215, 0.42, 0.18))
 """Centre and half axes, world units, of an ellipsoid whose front is near the face of an average person."""
 
 
-def unturned_frame(image: Float[Tensor, "b 3 h h"], camera: Camera, size: int, extent: float) -> Float[Tensor, "b 3 s s"]:
+FAINT, CLEAR = 4 / 255, 12 / 255
+"""Brightest channel, in [0, 1], up to which a pixel is empty, and from which it is the head. Codecs leave something faint beside a head."""
+
+
+def with_outline(image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 4 h w"]:
+    """Append where the image is not empty: 1 there, -1 where it is -1. A head over -1 tells its own mask."""
+    brightest = (image.amax(1, keepdim=True) + 1) / 2
+    return torch.cat([image, 2 * ((brightest - FAINT) / (CLEAR - FAINT)).clamp(0, 1) - 1], 1)
+
+
+@exact
+def unturned_frame(image: Float[Tensor, "b c h h"], camera: Camera, size: int, extent: float) -> Float[Tensor, "b c s s"]:
     """As ``head_frame``, and turned to the front as well: every pixel is looked up where the camera sees that point of an average head.
 
     To the side of that head the surface goes on as a plane. What the photograph does not show is filled with what hides it.
@@ -27,7 +39,8 @@ def unturned_frame(image: Float[Tensor, "b 3 h h"], camera: Camera, size: int, e
     return _sample(image, grid)
 
 
-def head_frame(image: Float[Tensor, "b 3 h h"], camera: Camera, size: int, extent: float) -> Float[Tensor, "b 3 s s"]:
+@exact
+def head_frame(image: Float[Tensor, "b c h h"], camera: Camera, size: int, extent: float) -> Float[Tensor, "b c s s"]:
     """Resample an image so that it shows the world square of side ``extent`` around the canonical origin, as an upright frontal head would.
 
     A similarity transform in the picture plane: the origin of the 3DMM goes to its canonical place, the head's up direction upwards, and a
@@ -57,7 +70,7 @@ def head_frame(image: Float[Tensor, "b 3 h h"], camera: Camera, size: int, exten
     return _sample(image, grid)
 
 
-def _sample(image: Float[Tensor, "b 3 h h"], grid: Float[Tensor, "b t t 2"]) -> Float[Tensor, "b 3 s s"]:
+def _sample(image: Float[Tensor, "b c h h"], grid: Float[Tensor, "b t t 2"]) -> Float[Tensor, "b c s s"]:
     """The image at ``grid``, in [0, 1] across it, averaged over 2 x 2 samples against aliasing; -1 outside."""
     sampled = F.grid_sample(image + 1, 2 * grid - 1, mode="bilinear", padding_mode="zeros", align_corners=False)
     return F.avg_pool2d(sampled, 2) - 1

@@ -22,6 +22,9 @@ class I2PConfig:
     direct: bool = False
     """Give the aligned image straight to the layer that writes the planes, so that colours and detail need not pass through the whole
     network; ours, for small networks."""
+    outline: bool = False
+    """Give a channel that tells where the image is not empty along with the colours (``recon.alignment.with_outline``), so that dark hair
+    and no head are two things and outlines need not be guessed; ours, for small networks."""
     plane_channels: int = 32
     """Channels of one plane."""
     resnet: str = "resnet34"
@@ -65,6 +68,11 @@ class I2PConfig:
             object.__setattr__(self, name, tuple(getattr(self, name)))  # JSON knows lists only
         if self.image_size % 32:
             raise ValueError(f"image_size {self.image_size} is not a multiple of 32")
+
+    @property
+    def image_channels(self) -> int:
+        """Colours, and the outline if there is one."""
+        return 3 + self.outline
 
     @property
     def plane_size(self) -> int:

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from recon.alignment import head_frame, unturned_frame
+from recon.alignment import head_frame, unturned_frame, with_outline
 from recon.config import I2PConfig
 
 
@@ -30,7 +30,7 @@ class I2P(nn.Module, Pretrained):
         self.lift = LiftTransformer(config)
         self.detail = detail_encoder(config)
         self.fuse = PlanePredictor(config)
-        self.direct = conv3x3(3, 3 * config.plane_channels) if config.direct else None
+        self.direct = conv3x3(config.image_channels, 3 * config.plane_channels) if config.direct else None
         if self.direct is not None:
             nn.init.zeros_(self.direct.weight)
             nn.init.zeros_(self.direct.bias)
@@ -48,6 +48,8 @@ class I2P(nn.Module, Pretrained):
         if image.shape[2] != image.shape[3]:
             raise ValueError(f"the image must be square, not {image.shape[3]} x {image.shape[2]}")
         size = self.config.image_size
+        if self.config.outline:
+            image = with_outline(image)
         if self.config.head_frame:
             if camera is None:
                 raise ValueError(f"config.head_frame={self.config.head_frame} needs the camera of the image")
@@ -69,7 +71,7 @@ class I2P(nn.Module, Pretrained):
         if not self.config.resnet:
             raise PortraitError("E_WEIGHTS", "this I2P has no ImageNet encoder", "Use a preset with resnet34: 40M, 87M or 200M.")
         try:
-            source = timm_encoder(self.config.resnet, pretrained=True)
+            source = timm_encoder(self.config.resnet, True, self.config.image_channels + 2)
         except (OSError, RuntimeError) as error:
             raise PortraitError(
                 "E_WEIGHTS", f"no ImageNet weights for {self.config.resnet}: {error}", "Go online once, or train from scratch."
@@ -77,7 +79,7 @@ class I2P(nn.Module, Pretrained):
         self.low.encoder.load_state_dict(source.state_dict())
 
 
-def with_coordinates(image: Float[Tensor, "b 3 s s"]) -> Float[Tensor, "b 5 s s"]:
+def with_coordinates(image: Float[Tensor, "b c s s"]) -> Float[Tensor, "b c+2 s s"]:
     """Append row / side and column / side, in [0, 1), in this order."""
     b, _, h, w = image.shape
     row = (torch.arange(h, device=image.device) / h).to(image)[:, None].expand(b, 1, h, w)
@@ -85,11 +87,11 @@ def with_coordinates(image: Float[Tensor, "b 3 s s"]) -> Float[Tensor, "b 5 s s"
     return torch.cat([image, row, column], 1)
 
 
-def timm_encoder(name: str, pretrained: bool = False) -> nn.Module:
-    """Residual encoder of timm with five input channels and output stride 8; gives a list with the last feature map."""
+def timm_encoder(name: str, pretrained: bool = False, channels: int = 5) -> nn.Module:
+    """Residual encoder of timm with so many input channels and output stride 8; gives a list with the last feature map."""
     import timm  # slow to import, and only the paper's sizes need it
 
-    return timm.create_model(name, pretrained=pretrained, in_chans=5, features_only=True, output_stride=8, out_indices=(4,))
+    return timm.create_model(name, pretrained=pretrained, in_chans=channels, features_only=True, output_stride=8, out_indices=(4,))
 
 
 class LowResolutionEncoder(nn.Module):
@@ -98,15 +100,15 @@ class LowResolutionEncoder(nn.Module):
     def __init__(self, config: I2PConfig) -> None:
         super().__init__()
         if config.resnet:
-            self.encoder = timm_encoder(config.resnet)
+            self.encoder = timm_encoder(config.resnet, channels=config.image_channels + 2)
             channels = self.encoder.feature_info.channels()[-1]
         else:
-            self.encoder = LightResNet(5, config.resnet_widths, norm=config.norm)
+            self.encoder = LightResNet(config.image_channels + 2, config.resnet_widths, norm=config.norm)
             channels = config.resnet_widths[-1]
         self.pyramid = AtrousPyramid(channels, config.encoder_channels, config.rates, config.dropout)
         self.norm = norm_layer(config.plain_norm, config.encoder_channels)
 
-    def forward(self, x: Float[Tensor, "b 5 s s"]) -> Float[Tensor, "b c t t"]:
+    def forward(self, x: Float[Tensor, "b e s s"]) -> Float[Tensor, "b c t t"]:
         """Features at an eighth of the size."""
         x = self.encoder(x)
         return self.norm(self.pyramid(x[0] if isinstance(x, list) else x))
@@ -150,7 +152,7 @@ def plain(in_channels: int, out_channels: int, norm: Norm, activation: nn.Module
 def detail_encoder(config: I2PConfig) -> nn.Sequential:
     """Plain convolutions at half the image size. The first has no activation; the paper's sizes normalise nothing (spec 16.15, 16.16)."""
     first, width = config.detail_channels
-    layers: list[nn.Module] = [nn.Conv2d(5, first, 7, 2, 3), *plain(first, width, config.plain_norm)]
+    layers: list[nn.Module] = [nn.Conv2d(config.image_channels + 2, first, 7, 2, 3), *plain(first, width, config.plain_norm)]
     for _ in range(3):
         layers += plain(width, width, config.plain_norm)
     encoder = nn.Sequential(*layers, conv3x3(width, width))

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from core.camera import FIT_DISTANCE, FIT_FOCAL, rotation_from_euler
 from core.errors import PortraitError
+from core.exact import exact
 from core.face.regions import LM68, POINTS
 
 
@@ -128,10 +129,12 @@ class FaceModel(nn.Module):
         """
         self.require(state, "the numbers of this checkpoint")
 
+    @exact
     def vertices(self, id: Float[Tensor, "b 80"], exp: Float[Tensor, "b 64"]) -> Float[Tensor, "b v 3"]:
         """Vertices in canonical pose, 3DMM units."""
         return self.mean + (id @ self.id_basis.flatten(0, 1).T + exp @ self.exp_basis.flatten(0, 1).T).unflatten(1, (-1, 3))
 
+    @exact
     def keypoints(self, id: Float[Tensor, "b 80"], exp: Float[Tensor, "b 64"], which: int = 468) -> Float[Tensor, "b n 3"]:
         """MediaPipe's 468 or iBUG's 68 points in canonical pose, 3DMM units.
 
@@ -151,6 +154,7 @@ def _embedded() -> FaceModel:
     return FaceModel(**tensors, keypoints468=torch.arange(POINTS), name="mediapipe468").requires_grad_(False)
 
 
+@exact
 def pose_points(points: Float[Tensor, "b n 3"], euler: Float[Tensor, "b 3"], trans: Float[Tensor, "b 3"]) -> Float[Tensor, "b n 3"]:
     """Turn (radians) and move (3DMM units) canonical points: ``V R^T + t``."""
     return points @ rotation_from_euler(euler).transpose(1, 2) + trans[:, None]
