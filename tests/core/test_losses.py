@@ -61,6 +61,15 @@ def test_lip_crops_follow_the_lips():
     assert side == pytest.approx(1.2 * 0.4, rel=0.01)
 
 
+def test_lip_crops_of_half_precision_pictures_are_cut_exactly():
+    """Noise would show places that are rounded."""
+    generator = torch.Generator().manual_seed(0)
+    image = torch.rand(1, 3, 256, 256, generator=generator).bfloat16()
+    keypoints = torch.zeros(1, 68, 3)
+    keypoints[0, 48:60, :2] = 0.6 + 0.3 * torch.rand(12, 2, generator=generator)
+    torch.testing.assert_close(lip_crops(image, keypoints), lip_crops(image.float(), keypoints))
+
+
 class LinearField:
     """Density that grows along x: its variation is the mean of |N(0, distance)|."""
 

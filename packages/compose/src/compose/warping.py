@@ -45,12 +45,12 @@ def warp_image(
     pixels inside it are computed.
     """
     size = image.shape[-1]
-    ticks = ((torch.arange(size, device=image.device) * 2 + 1) / size - 1).to(image.dtype)
+    ticks = ((torch.arange(size, device=image.device) * 2 + 1) / size - 1).to(offset.dtype)
     pixels = torch.stack(torch.meshgrid(ticks, ticks, indexing="xy"), -1)
     places = pixels + offset
     if box is not None:
         places = places[:, box.top : box.bottom, box.left : box.right]
-    return F.grid_sample(image, places, padding_mode=beyond, align_corners=False)
+    return F.grid_sample(image.to(places.dtype), places, padding_mode=beyond, align_corners=False)
 
 
 def bleed(image: Float[Tensor, "b c s s"], mask: Float[Tensor, "b 1 s s"]) -> Float[Tensor, "b c s s"]:

@@ -57,7 +57,8 @@ def lip_crops(image: Float[Tensor, "b c h w"], keypoints: Float[Tensor, "b 68 k"
     low, high = lips.amin(1), lips.amax(1)
     centre, half = (low + high) / 2, (high - low).amax(1, keepdim=True).clamp_min(1e-3) * margin / 2
     size = max(image.shape[-1] // 4, 4)
-    ticks = (torch.arange(size, device=image.device, dtype=image.dtype) + 0.5) / size * 2 - 1
+    dtype = torch.promote_types(image.dtype, keypoints.dtype)  # never half precision, which would round the places
+    ticks = (torch.arange(size, device=image.device, dtype=dtype) + 0.5) / size * 2 - 1
     y, x = torch.meshgrid(ticks, ticks, indexing="ij")
     grid = centre[:, None, None] + half[:, None, None] * torch.stack([x, y], -1)
-    return F.grid_sample(image, grid.to(image), align_corners=False, padding_mode="border")
+    return F.grid_sample(image.to(dtype), grid.to(dtype), align_corners=False, padding_mode="border")
