@@ -4,9 +4,6 @@ BIN := .venv/bin
 PACKAGES := core recon animate compose audio2motion portrait
 PHOTOS ?= $(REAL3D_PHOTOS)
 STAGE ?= recon
-# both or neither: one alone makes every large tensor a system call
-export MALLOC_TRIM_THRESHOLD_ ?= 268435456
-export MALLOC_MMAP_THRESHOLD_ ?= 268435456
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test test-all lint lock doctor bench train train-tiny people build clean

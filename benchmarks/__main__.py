@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from core.allocator import keep_freed_memory
 
 from benchmarks.machine import describe
 from benchmarks.measure import measure
@@ -38,6 +39,7 @@ def parser() -> argparse.ArgumentParser:
 def main(args: Sequence[str] | None = None) -> None:
     """Measure the chosen rows one after the other, printing each as soon as it is known."""
     options = parser().parse_args(args)
+    keep_freed_memory()
     chosen = selected(ROWS, options.only)
     if not chosen:
         parser().error(f"no row begins with {options.only!r}; --list shows them")

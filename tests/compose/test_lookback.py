@@ -99,12 +99,22 @@ def test_rendered_depth_counts_where_there_is_no_mesh():
     assert surface.distance.max() < 3.5  # continued from what was rendered, never the empty depth
 
 
-def test_beyond_the_planes_the_photograph_is_believed():
-    """The same two far turned views as above, but with planes that describe nothing."""
-    photo, drive = coeffs(1, -0.5), coeffs(1, 0.5)
-    source, frame = (head_surface(FACE, nothing(), 0 * DEEP, c, photo.exp) for c in (photo, drive))
-    seen = look_back(frame, camera(drive), source, camera(photo)).seen
-    assert seen[frame.holes == 0].min() == 1
+def far_hair(distance: float) -> torch.Tensor:
+    """``seen`` where hair of the frame, ``distance`` from its camera, lies beyond the planes of a photograph that has its like at 2.7."""
+    photo = coeffs(1)
+    hair = torch.zeros(1, 1, SIZE, SIZE)
+    hair[..., :20, 40:90] = 1
+    source = head_surface(FACE, Rendering(hair, 2.7 * torch.ones_like(hair), hair), 0 * DEEP, photo, photo.exp)
+    source = replace(source, distance=torch.where(hair > 0, 2.7, source.distance))
+    frame = replace(source, distance=torch.where(hair > 0, distance, source.distance))
+    return look_back(frame, camera(photo), source, camera(photo)).seen[..., 4:30, 100:160]
+
+
+def test_beyond_the_planes_roughly_the_same_depth_is_believed():
+    """And strands are not drawn out along a line of sight, as they were when anything was believed there."""
+    assert far_hair(2.7).min() > 0.99
+    assert far_hair(2.74).min() > 0.85, "within the planes this would be another point"
+    assert far_hair(3.2).max() < 0.01
 
 
 def test_what_the_photograph_knows_counts_beyond_the_planes_of_the_frame():

@@ -29,8 +29,8 @@ HOLES = 9
 """Half the width, in pixels of 128, of openings of the mesh that are bridged: mouth and eyes."""
 FADE = 3
 """Width, in pixels of 128, over which the face mesh gives way to the rendered depth."""
-TOLERANCE = 0.03
-"""World units by which two depths of one point may differ."""
+TOLERANCE, LOOSE = 0.03, 0.12
+"""World units by which two depths of one point may differ; the second where the photograph's depth is only continued from elsewhere."""
 GRAZING, DEEP = 0.2, 0.3
 """World units of the planes' volume on a ray from which on its rendering begins to tell something, and tells all."""
 
@@ -62,9 +62,9 @@ class LookBack:
 
     Attributes:
         place: where the photograph shows the same point, (x, y) in [-1, 1], y down.
-        seen: 1 where the photograph shows that very point, 0 where it shows another. Also 1 where the planes do not reach in the
-            photograph, as for big hair: nothing is known to be in front. 0 inside a mouth or eye that is shut in the photograph, or less
-            open. Twice as fine as ``place``.
+        seen: 1 where the photograph shows that very point, 0 where it shows another. Where the planes do not reach in the photograph, as
+            for big hair, points that are roughly as far away count as the same. 0 inside a mouth or eye that is shut in the photograph, or
+            less open. Twice as fine as ``place``.
         known: 1 where the planes tell what is in front, in the frame and in the photograph; as fine.
         skin: 1 where the face mesh is seen in the frame; as fine.
         lids: how far lids are shut, compared with the photograph, and how much of their lashes shows; 0 elsewhere; as fine. There the
@@ -141,9 +141,10 @@ def look_back(frame: HeadSurface, camera: Camera, source: HeadSurface, source_ca
     place = rearrange(point * 2 - 1, "b (h w) c -> b h w c", h=size)
     there = F.grid_sample(torch.cat([source.distance, source.known], 1), place, padding_mode="border", align_corners=False)
     error = rearrange(distance, "b (h w) -> b 1 h w", h=size) - there[:, :1]
-    another = 1 - torch.exp(-(error / TOLERANCE).square())
+    tolerance = LOOSE + (TOLERANCE - LOOSE) * there[:, 1:]
+    another = 1 - torch.exp(-(error / tolerance).square())
     known = frame.known * there[:, 1:]
-    seen = finer_map(1 - another * there[:, 1:])
+    seen = finer_map(1 - another)
     finer = finer_map(rearrange(place, "b h w c -> b c h w"))
     shut = F.grid_sample(source.skin, rearrange(finer, "b c h w -> b h w c"), align_corners=False)
     stretched = 1 - area(finer).clamp(0, 1)

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
+from core.allocator import keep_freed_memory
 from core.errors import PortraitError
 
 from portrait.channels import BENCHED, BLINK_MODES, BROWS, MOST_STEPS, POSES, PRECISIONS, TIME_FILES
@@ -390,6 +391,7 @@ def _stoppable() -> Iterator[None]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``portrait`` and return its exit status: 0, 2 (the user can mend it), 130 (interrupted) or 1 (a bug)."""
     options = build_parser().parse_args(arguments)
+    keep_freed_memory()
     try:
         with _stoppable(), _messages(options.debug):
             return COMMANDS[options.command](options)

@@ -11,6 +11,7 @@ from pytorch_lightning import LightningDataModule, LightningModule, Trainer
 from pytorch_lightning.cli import LightningCLI, SaveConfigCallback
 from safetensors import SafetensorError
 
+from core.allocator import keep_freed_memory
 from core.errors import PortraitError
 from core.media.files import FULL
 
@@ -64,6 +65,7 @@ def run_stage(module: type[LightningModule], data: type[LightningDataModule], ar
         data: LightningDataModule class of the stage.
         args: command-line arguments; ``sys.argv[1:]`` when None.
     """
+    keep_freed_memory()
     for message in HARMLESS:
         warnings.filterwarnings("ignore", message=message)
     try:
