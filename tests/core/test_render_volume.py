@@ -149,3 +149,13 @@ def test_chord_is_that_of_the_ellipsoid():
     miss = torch.linalg.cross(offset, rays.directions, dim=-1).norm(dim=-1)  # distance of the ray from the centre of the ball
     expected = 2 * (0.3**2 - miss**2).clamp_min(0).sqrt()
     torch.testing.assert_close(net.chord(camera, 16).flatten(1), expected, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize(("scheme", "least"), [("eg3d", 4), ("textbook", 2)])
+def test_too_few_samples_for_a_second_pass_are_refused(scheme, least):
+    with pytest.raises(ValueError, match=f"coarse={least - 1}: {least} samples"):
+        VolumeConfig(coarse=least - 1, fine=2, scheme=scheme)
+    renderer = VolumeRenderer(VolumeConfig(channels=2, hidden=3, features=3, coarse=least, fine=2, scheme=scheme))
+    camera = Camera.from_pose(torch.zeros(1, 3), torch.zeros(1, 3))
+    assert renderer(torch.rand(1, 3, 2, 8, 8), camera, 4).feature.isfinite().all()
+    VolumeConfig(coarse=1, fine=0, scheme=scheme)

@@ -29,6 +29,13 @@ def test_times_memory_and_operations_on_a_clock_of_its_own(monkeypatch: pytest.M
     assert found.gflop == pytest.approx(2 * 8 * 8 * 5 * 3 * 9 / 1e9)
 
 
+def test_attention_is_counted_too():
+    """Two products of (2 heads, 64 queries, 32 keys, 16 channels), which a CPU does in one piece that counters do not see into."""
+    query, key = torch.rand(1, 2, 64, 16), torch.rand(1, 2, 32, 16)
+    found = cost("attention", lambda: nn.functional.scaled_dot_product_attention(query, key, key), CPU, rounds=1)
+    assert found.gflop == pytest.approx(2 * 2 * 2 * 64 * 32 * 16 / 1e9)
+
+
 def test_the_line_has_a_cell_for_every_title():
     full, bare = Cost("x", 20.0, 25.0, 1.5, 30.0).line(), Cost("x", 20.0, 25.0, None, None).line()
     assert full == "| x | 20.0 | 25.0 | 50.00 | 1.50 | 30 |"

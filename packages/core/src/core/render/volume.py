@@ -71,6 +71,9 @@ class VolumeConfig:
         for name in ("bound_centre", "bound_radius", "ray_range"):
             value = getattr(self, name)
             object.__setattr__(self, name, value if value is None else tuple(value))  # JSON knows lists only
+        least = 4 if self.scheme == "eg3d" else 2
+        if self.fine and self.coarse < least:
+            raise ValueError(f"coarse={self.coarse}: {least} samples at least, or there is no interval to place fine samples in")
 
 
 @dataclass(frozen=True)
