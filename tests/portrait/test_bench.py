@@ -7,7 +7,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 from portrait.bench import HEADER, Cost, cost, module_costs
+from portrait.bench_parts import parts
 from portrait.cli import main
+from portrait.roofline import Peaks, tensors_in, traffic
 from torch import nn
 
 CPU = torch.device("cpu")
@@ -38,16 +40,19 @@ def test_attention_is_counted_too():
 
 def test_the_line_has_a_cell_for_every_title():
     full, bare = Cost("x", 20.0, 25.0, 1.5, 30.0).line(), Cost("x", 20.0, 25.0, None, None).line()
-    assert full == "| x | 20.0 | 25.0 | 50.00 | 1.50 | 30 |"
+    assert full == "| x | 20.0 | 25.0 | 50.00 | 1.50 |  |  | 30 |  |"
+    whole = Cost("x", 20.0, 25.0, 1.5, 30.0, 12.0, 0.256, 3.0).line()
+    assert whole == "| x | 20.0 | 25.0 | 50.00 | 1.50 | 12.0 | 26% | 30 | 3.00 |"
     assert full.count("|") == bare.count("|") == HEADER[0].count("|")
 
 
 def test_every_network_is_measured():
-    found = list(module_costs("debug", CPU, "float32", 1))
+    found = list(module_costs("debug", CPU, "float32", 1, twins=True))
     assert [cost.name.split(": ")[1].split(",")[0].split(" (")[0] for cost in found] == [
         "image to planes", "motion adapter", "volume rendering", "layers", "head",
     ]  # fmt: skip
-    assert all(cost.median > 0 for cost in found)
+    assert all(cost.median > 0 and 0 < cost.share < 1 for cost in found)
+    assert [cost.twin is not None for cost in found] == [True, True, True, False, True]
     assert all(cost.gflop > 0 for cost in (found[0], found[1], found[4]))
 
 
@@ -62,3 +67,30 @@ def test_the_command_writes_what_it_prints(tmp_path: Path, capsys: pytest.Captur
 def test_nothing_to_measure_is_said(capsys: pytest.CaptureFixture):
     assert main(["bench", "--rounds", "0"]) == 2
     assert "E_USAGE" in capsys.readouterr().err
+
+
+def test_twins_do_the_same():
+    """What is timed beside a network draws its picture, but for rounding."""
+    for part in parts("debug", CPU, "float32"):
+        if part.twin is None:
+            continue
+        with torch.inference_mode():
+            found, expected = ([x for x in tensors_in(run()) if x.is_floating_point()] for run in (part.run, part.twin))
+        for a, b in zip(found, expected, strict=True):
+            torch.testing.assert_close(a, b, atol=2e-4, rtol=1e-3)
+
+
+def test_a_roofline():
+    peaks = Peaks(flops=1e12, bytes=2.0**30)
+    assert peaks.share(gflop=500.0, mib=1.0, milliseconds=1000.0) == pytest.approx(0.5)
+    assert peaks.share(gflop=1.0, mib=256.0, milliseconds=1000.0) == pytest.approx(0.25)
+    found = Peaks.of(CPU, torch.float32)
+    assert 1e8 < found.flops < 1e14
+    assert 1e7 < found.bytes < 1e13
+
+
+def test_least_traffic():
+    """Half a MiB of weights in half precision, one of input, nested, and a quarter of output."""
+    network = nn.Linear(512, 512, bias=False)
+    given = ([torch.zeros(2**17)], Cost("no tensor", 1.0, 1.0, None, None), torch.zeros(2**17))
+    assert traffic([network], (*given, torch.zeros(2**16)), torch.bfloat16) == pytest.approx(0.5 + 1 + 0.25)

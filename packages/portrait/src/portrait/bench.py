@@ -5,25 +5,24 @@ import os
 import platform
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from animate import HeadAvatar, MotionAdapter, MotionAdapterConfig
-from compose import HTBSR, HTBSRConfig
-from compose.lookback import LookBack
-from core.camera import Camera
-from recon import I2P, HeadRenderer, HeadRendererConfig, I2PConfig
 
+from portrait.bench_parts import parts
 from portrait.memory import PeakMemory
 from portrait.networks import choose_device
 from portrait.pipeline import Portrait
 from portrait.plan import still_plan
-from portrait.precision import choose_precision, computing, head_precision
+from portrait.roofline import Peaks, traffic
 
-HEADER = ("| what | median ms | p95 ms | per second | GFLOP | peak MiB |", "|---|---|---|---|---|---|")
+HEADER = (
+    "| what | median ms | p95 ms | per second | GFLOP | least MiB | of the roofline | peak MiB | twin's time |",
+    "|---|---|---|---|---|---|---|---|---|",
+)
 FRAMES = 16
 """Of the clip behind the row of whole frames, so that what is done once per source weighs little."""
 WARM = 1
@@ -41,6 +40,9 @@ class Cost:
         gflop: of matrix products and convolutions, two per multiplication (``torch.utils.flop_counter``); sampling and rasterising do
             not count. None where it was not counted.
         peak: MiB beyond those in use before; None where the system does not tell.
+        least: MiB of weights, input and output, which have to be moved at least; None where it was not counted.
+        share: of the median that those operations or that memory would take at the machine's best (``portrait.roofline``).
+        twin: how many times as long the readable formulation takes, run in turns; None where it was not run.
     """
 
     name: str
@@ -48,11 +50,15 @@ class Cost:
     p95: float
     gflop: float | None
     peak: float | None
+    least: float | None = None
+    share: float | None = None
+    twin: float | None = None
 
     def line(self) -> str:
         """As a line of the table."""
-        gflop, peak = ("" if value is None else f"{value:.{digits}f}" for value, digits in ((self.gflop, 2), (self.peak, 0)))
-        return f"| {self.name} | {self.median:.1f} | {self.p95:.1f} | {1e3 / self.median:.2f} | {gflop} | {peak} |"
+        rest = zip((self.gflop, self.least, self.share, self.peak, self.twin), (".2f", ".1f", ".0%", ".0f", ".2f"), strict=True)
+        cells = ("" if value is None else format(value, form) for value, form in rest)
+        return f"| {self.name} | {self.median:.1f} | {self.p95:.1f} | {1e3 / self.median:.2f} | {' | '.join(cells)} |"
 
 
 def _time(run: Callable[[], Any], device: torch.device) -> float:
@@ -70,8 +76,10 @@ def _time(run: Callable[[], Any], device: torch.device) -> float:
 
 
 @torch.inference_mode()
-def cost(name: str, run: Callable[[], Any], device: torch.device, rounds: int, count: bool = True) -> Cost:
-    """Run ``WARM`` times for memory (and, with ``count``, operations), then ``rounds`` times against the clock."""
+def cost(
+    name: str, run: Callable[[], Any], device: torch.device, rounds: int, count: bool = True, twin: Callable[[], Any] | None = None
+) -> Cost:
+    """Run ``WARM`` times for memory (and, with ``count``, operations), then ``rounds`` times against the clock, in turns with the twin."""
     from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -82,70 +90,24 @@ def cost(name: str, run: Callable[[], Any], device: torch.device, rounds: int, c
     if counter is not None:
         with counter, sdpa_kernel(SDPBackend.MATH):  # the counter does not see into a CPU's fused attention
             run()
-    times = np.array([_time(run, device) for _ in range(rounds)])
+    if twin is not None:
+        twin()
+    times = np.array([[_time(each, device) for each in (run, twin) if each is not None] for _ in range(rounds)]).T
     gflop = None if counter is None else counter.get_total_flops() / 1e9
-    return Cost(name, float(np.median(times)), float(np.percentile(times, 95)), gflop, memory.mib)
+    ratio = None if twin is None else float(np.median(times[1]) / np.median(times[0]))
+    return Cost(name, float(np.median(times[0])), float(np.percentile(times[0], 95)), gflop, memory.mib, twin=ratio)
 
 
-def random_networks(preset: str, seed: int = 0) -> tuple[HeadAvatar, HTBSR]:
-    """Networks of a preset's sizes with random weights; they cost what trained ones do."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        parts = (I2P(I2PConfig.preset(preset)), MotionAdapter(MotionAdapterConfig.preset(preset)))
-        avatar = HeadAvatar(*parts, HeadRenderer(HeadRendererConfig.preset(preset)))
-        return avatar.eval().requires_grad_(False), HTBSR(HTBSRConfig.preset(preset)).eval().requires_grad_(False)
-
-
-def module_costs(preset: str, device: torch.device, precision: str, rounds: int) -> Iterator[Cost]:
+def module_costs(preset: str, device: torch.device, precision: str, rounds: int, twins: bool = False) -> Iterator[Cost]:
     """Every network of a preset with random weights and inputs; the head then fills the picture, which is the dearest case."""
-    avatar, compositor = (network.to(device) for network in random_networks(preset))
-    dtype = choose_precision(precision, compositor.config, device)
-    compositor.fold(dtype)
-    maker = torch.Generator().manual_seed(0)
-
-    def noise(channels: int, size: int) -> torch.Tensor:
-        return (torch.rand(1, channels, size, size, generator=maker) * 2 - 1).to(device)
-
-    sizes, side = compositor.config, compositor.config.image_size
-    camera = Camera.from_pose(torch.zeros(1, 3), torch.zeros(1, 3), avatar.renderer.config.focal).to(device)
-    photo = noise(3, side)
-
-    def lowered(name: str, run: Callable[[], Any]) -> Cost:
-        kind = head_precision(dtype, sizes)
-        with computing(kind, device):
-            return cost(f"{preset}: {name} {_in_brackets(kind)}", run, device, rounds)
-
-    yield lowered("image to planes, once per photograph", lambda: avatar.canonical(photo, camera))
-    pncc = [noise(3, avatar.adapter.config.image_size) for _ in range(3)]
-    with torch.inference_mode():
-        planes, rest = avatar.canonical(photo, camera), avatar.adapter.at_rest(pncc[0], pncc[2])
-        head = avatar.renderer.render_raw(planes, camera)
-    yield lowered("motion adapter", lambda: avatar.adapter(*pncc, rest))
-    yield cost(f"{preset}: volume rendering", lambda: avatar.renderer.render_raw(planes, camera), device, rounds)
-    opaque, classes = torch.ones(1, 1, side, side, device=device), torch.zeros(1, 6, side, side, device=device)
-    classes[:, 4, side // 2 :] = 1
-    points = [torch.rand(1, 68, 3, generator=maker).to(device) - 0.5 for _ in range(2)]
-    raw, fine = sizes.raw_size, sizes.fusion_size
-    ones = torch.ones(1, 1, fine, fine, device=device)
-    view = (
-        LookBack(noise(2, raw).permute(0, 2, 3, 1), ones, ones, ones, torch.zeros_like(ones).repeat(1, 2, 1, 1))
-        if sizes.head_skip
-        else None
-    )
-    layers = (photo, classes, photo, opaque, photo, opaque)
-    with torch.inference_mode():
-        features = compositor.prepare(*layers)
-    yield cost(f"{preset}: layers, once per photograph", lambda: compositor.prepare(*layers), device, rounds)
-    yield cost(
-        f"{preset}: head, torso, background {_in_brackets(dtype)}",
-        lambda: compositor(head.feature, head.weights, features, *points, view),
-        device,
-        rounds,
-    )
-
-
-def _in_brackets(dtype: torch.dtype) -> str:
-    return f"({str(dtype).removeprefix('torch.')})"
+    peaks: dict[torch.dtype, Peaks] = {}
+    for part in parts(preset, device, precision):
+        if part.dtype not in peaks:
+            peaks[part.dtype] = Peaks.of(device, part.dtype)
+        found = cost(f"{preset}: {part.name}", part.run, device, rounds, twin=part.twin if twins else None)
+        with torch.inference_mode():
+            least = traffic(part.networks, (*part.tensors, part.run()), part.dtype)
+        yield replace(found, least=least, share=peaks[part.dtype].share(found.gflop or 0.0, least, found.median))
 
 
 def frame_cost(weights: str, device: torch.device, precision: str, rounds: int) -> Cost:
@@ -158,14 +120,14 @@ def frame_cost(weights: str, device: torch.device, precision: str, rounds: int) 
     return Cost(one.name, one.median / len(plan), one.p95 / len(plan), None, one.peak)
 
 
-def bench(preset: str, device: str, precision: str, rounds: int, file: Path | None) -> None:
-    """Print a table, row by row, and write it as JSON if asked.
+def bench(preset: str, device: str, precision: str, rounds: int, file: Path | None, twins: bool = False) -> None:
+    """Print a table, row by row, and write it as JSON if asked; with ``twins`` beside the readable formulation of every network.
 
     Raises:
         PortraitError: ``E_DEVICE`` or ``E_PRECISION``.
     """
     target = choose_device(device)
-    _report(target, "random weights but for the whole frame", HEADER, _costs(preset, target, precision, rounds), file)
+    _report(target, "random weights but for the whole frame", HEADER, _costs(preset, target, precision, rounds, twins), file)
 
 
 def bench_live(weights: str, device: str, precision: str, file: Path | None) -> None:
@@ -192,8 +154,8 @@ def _report(device: torch.device, about: str, header: tuple[str, str], costs: It
         file.write_text(json.dumps({"machine": machine, "rows": found}, indent=2) + "\n")
 
 
-def _costs(preset: str, device: torch.device, precision: str, rounds: int) -> Iterator[Cost]:
-    yield from module_costs(preset, device, precision, rounds)
+def _costs(preset: str, device: torch.device, precision: str, rounds: int, twins: bool) -> Iterator[Cost]:
+    yield from module_costs(preset, device, precision, rounds, twins)
     if preset == "tiny":
         yield frame_cost(preset, device, precision, rounds)
 

@@ -198,6 +198,8 @@ def _add_bench(commands: Any) -> None:
     bench.add_argument("--preset", choices=BENCHED, default="tiny", help="sizes of the networks (default: tiny)")
     bench.add_argument("--live", action="store_true",
                        help="instead: the shipped portrait speaks live; how late pictures are and how many come")  # fmt: skip
+    bench.add_argument("--twins", action="store_true",
+                       help="also time the readable float32 formulation of every network, in turns, and give the ratio")  # fmt: skip
     bench.add_argument("--rounds", type=_natural, default=10, metavar="N", help="timed runs of each row (default: 10)")
     bench.add_argument("--precision", choices=PRECISIONS, default="auto", help="of convolutions and matrix products (default: auto)")
     bench.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto takes a GPU if there is one (default: auto)")
@@ -319,7 +321,7 @@ def _bench(options: argparse.Namespace) -> int:
     if options.live:
         bench_live(options.preset, options.device, options.precision, file)
         return 0
-    bench(options.preset, options.device, options.precision, options.rounds, file)
+    bench(options.preset, options.device, options.precision, options.rounds, file, options.twins)
     return 0
 
 
