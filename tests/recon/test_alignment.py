@@ -1,7 +1,5 @@
 """Alignment against points projected by hand."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 from core.camera import FIT_FOCAL, WORLD_SCALE, WORLD_SHIFT, Camera, rotation_from_euler
@@ -75,7 +73,7 @@ def test_dark_hair_is_not_empty():
 def test_the_outline_reaches_every_encoder():
     """Two heads of one colour that differ in nothing but a black cap give other planes; without the channel only by the cap's colour."""
     torch.manual_seed(0)
-    i2p = I2P(replace(I2PConfig.preset("tiny"), outline=True)).eval()
+    i2p = I2P(I2PConfig.preset("tiny_outline")).eval()
     torch.nn.init.normal_(i2p.direct.weight, std=0.1)
     i2p.direct.weight.data[:, :3] = 0
     camera = Camera.from_pose(torch.zeros(1, 3), torch.zeros(1, 3), FIT_FOCAL)
