@@ -1,8 +1,11 @@
 """I2P: shapes, coordinate channels, flips, input sizes, weights folders."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from core.errors import PortraitError
+from core.render.triplane import sample_planes
 from recon.config import I2PConfig
 from recon.model import I2P, with_coordinates
 
@@ -36,6 +39,20 @@ def test_paper_shapes_on_the_meta_device():
 def test_coordinates_are_row_then_column_from_zero():
     x = with_coordinates(torch.zeros(1, 3, 4, 4))
     assert x[0, 3, :, 0].tolist() == x[0, 4, 0, :].tolist() == [0.0, 0.25, 0.5, 0.75]
+
+
+def test_both_sides_make_mirrored_heads_alike():
+    """The mirrored photograph gives the mirrored head, which one pass of an untrained network does not; mirrored points tell."""
+    torch.manual_seed(0)
+    photo, points = torch.rand(1, 3, 32, 32) * 2 - 1, torch.rand(1, 50, 3) - 0.5
+    for both in (True, False):
+        net = I2P(replace(I2PConfig.preset("debug"), both_sides=both)).eval()
+        with torch.no_grad():
+            found = sample_planes(net(photo.flip(3)), points * torch.tensor([-1.0, 1.0, 1.0]), "xyz")
+            expected = sample_planes(net(photo), points, "xyz")
+            assert torch.allclose(found, expected, atol=1e-5) == both
+            trained = net.train()(photo)
+    assert torch.equal(trained, net(photo)), "training draws one side"
 
 
 def test_outputs_are_flipped_as_published(net, monkeypatch):

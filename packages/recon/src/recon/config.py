@@ -25,6 +25,9 @@ class I2PConfig:
     outline: bool = False
     """Give a channel that tells where the image is not empty along with the colours (``recon.alignment.with_outline``), so that dark hair
     and no head are two things and outlines need not be guessed; ours, for small networks."""
+    both_sides: bool = False
+    """At inference the planes are the mean of those of the image and, mirrored back, of the mirrored image; for planes with axes ``xyz``.
+    Ours: twice the time, once per photograph."""
     plane_channels: int = 32
     """Channels of one plane."""
     resnet: str = "resnet34"

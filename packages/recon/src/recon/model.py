@@ -6,7 +6,7 @@ from core.errors import PortraitError
 from core.hub import Pretrained
 from core.nn.conv import AtrousPyramid, LightResNet, Norm, conv3x3, norm_layer
 from core.nn.segformer import MixBlock, OverlapPatchEmbed, init_segformer
-from core.render.triplane import flip_planes
+from core.render.triplane import flip_planes, mirror_planes
 from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -56,6 +56,13 @@ class I2P(nn.Module, Pretrained):
             image = (unturned_frame if self.config.unturn else head_frame)(image, camera, size, self.config.head_frame)
         elif image.shape[2] != size:
             image = F.interpolate(image, (size, size), mode="bilinear", align_corners=False, antialias=True)
+        planes = self._draw(image)
+        if self.config.both_sides and not self.training:
+            planes = (planes + mirror_planes(self._draw(image.flip(3)))) / 2
+        return planes
+
+    def _draw(self, image: Float[Tensor, "b e s s"]) -> Float[Tensor, "b 3 c p p"]:
+        """Planes of an aligned image."""
         x = with_coordinates(image)
         planes = self.fuse(self.lift(self.low(x)), self.detail(x))
         if self.direct is not None:

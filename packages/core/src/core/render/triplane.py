@@ -18,6 +18,11 @@ def flip_planes(planes: Float[Tensor, "b 3 c h w"]) -> Float[Tensor, "b 3 c h w"
     return torch.stack([planes[:, 0].flip(-2), planes[:, 1].flip(-2), planes[:, 2].flip(-2, -1)], 1)
 
 
+def mirror_planes(planes: Float[Tensor, "b 3 c h w"]) -> Float[Tensor, "b 3 c h w"]:
+    """What the renderer reads, mirrored left to right (x to -x); for axes ``xyz``."""
+    return torch.cat([planes[:, :2].flip(-1), planes[:, 2:]], 1)
+
+
 def project(points: Float[Tensor, "b n 3"], plane_axes: PlaneAxes, box: float = 1.0) -> Float[Tensor, "b 3 n 2"]:
     """Where points fall on the planes, in [-1, 1] within the box: (column, row) per plane."""
     scaled = points * (2 / box)
