@@ -113,3 +113,11 @@ def test_learned_keypoints_learn_and_steer(noise_pairs):
     assert pnccs.src.shape[0] == 2
     assert set(made.networks()) == {"htbsr"}
     assert made.htbsr.config.keypoint_source == "learned"
+
+
+@pytest.mark.parametrize("scale", ["debug", "tiny"])
+@pytest.mark.parametrize("fuse", ["v1", "v2", "concat"])
+def test_every_fusion_is_an_option_of_every_preset(scale, fuse):
+    config = ComposeModule(scale, weights=WEIGHTS, fuse=fuse).htbsr.config
+    assert config.fuse == fuse
+    assert (config.final_composite, config.head_skip) == ((False, False) if fuse == "concat" else (True, config.head_skip))

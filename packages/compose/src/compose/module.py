@@ -82,7 +82,8 @@ class ComposeModule(StageModule):
             gan = Adversary(adversary, DualDiscriminatorConfig(image_size=renderer.image_size, raw_size=renderer.raw_size))
         super().__init__(schedule, gan, init_from, seed, effort)
         if fuse is not None:
-            config = replace(config, fuse=fuse, final_composite=config.final_composite and fuse != "concat")
+            masks = fuse != "concat"  # without them no layer, and no photograph, can be laid over another
+            config = replace(config, fuse=fuse, final_composite=config.final_composite and masks, head_skip=config.head_skip and masks)
         config = replace(config, keypoint_source=keypoint_source)
         self.face = FaceModel.load(face_model)
         adapter = MotionAdapter(replace(MotionAdapterConfig.preset(small), face_model=self.face.fingerprint))
