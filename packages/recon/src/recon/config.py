@@ -165,7 +165,7 @@ I2P_PRESETS = {
     },
     "tiny_half": _TINY | {"width": 192, "plane_width": 96, "resnet_widths": (32, 48, 96, 128), "encoder_channels": 96},
     "tiny": _TINY,
-    "tiny_outline": _TINY | {"outline": True},
+    "tiny_outline": _TINY | {"outline": True, "both_sides": True},
     "tiny_double": _TINY | {"width": 384, "blocks": 4, "plane_width": 192, "encoder_channels": 160},
     "40M": {"width": 512, "blocks": 3, "plane_width": 512},
     "87M": {},
