@@ -118,6 +118,7 @@ def test_learned_keypoints_learn_and_steer(noise_pairs):
 @pytest.mark.parametrize("scale", ["debug", "tiny"])
 @pytest.mark.parametrize("fuse", ["v1", "v2", "concat"])
 def test_every_fusion_is_an_option_of_every_preset(scale, fuse):
-    config = ComposeModule(scale, weights=WEIGHTS, fuse=fuse).htbsr.config
+    config, preset = ComposeModule(scale, weights=WEIGHTS, fuse=fuse).htbsr.config, HTBSRConfig.preset(scale)
     assert config.fuse == fuse
-    assert (config.final_composite, config.head_skip) == ((False, False) if fuse == "concat" else (True, config.head_skip))
+    assert (preset.final_composite, preset.head_skip) == (True, True)
+    assert config.final_composite == config.head_skip == (fuse != "concat")

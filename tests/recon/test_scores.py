@@ -1,5 +1,7 @@
 """Figures of validation against closed forms."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from core.camera import FIT_DISTANCE, FIT_FOCAL, Camera
@@ -54,10 +56,20 @@ def test_what_is_scored():
     view = HeadView(torch.full((2, 3, 4 * SIDE, 4 * SIDE), 0.5), torch.ones(2, 1, 4 * SIDE, 4 * SIDE), camera())
     rendering = rendering_of(FIT_DISTANCE, torch.ones(2, 1, SIDE, SIDE))
     plain = view_scores(rendering, view, view, None)
-    assert set(plain) == {"psnr_raw", "psnr_raw_copied", "psnr", "psnr_copied", "ssim", "ssim_copied"}
+    assert set(plain) == {f"{name}{suffix}" for name in ("psnr", "psnr_raw", "psnr_raw_half", "ssim") for suffix in ("", "_copied")}
     assert plain["psnr"].tolist() == plain["psnr_raw"].tolist() == pytest.approx([12.0412] * 2, abs=1e-3)  # mse (0.5 / 2) squared
     assert plain["ssim_copied"].tolist() == pytest.approx([1.0, 1.0])
     deep = HeadView(view.head, view.head_mask, view.camera, torch.full((2, 1, SIDE, SIDE), FIT_DISTANCE))
     full = view_scores(rendering, view, deep, Distance())
     assert full["lpips"].tolist() == pytest.approx([0.25, 0.25])
     assert full["depth_error"].max() < 1e-5
+
+
+def test_half_the_size_averages_two_by_two():
+    """A chequerboard of errors is 12 dB in full and nothing in half."""
+    board = ((torch.arange(SIDE)[:, None] + torch.arange(SIDE)) % 2 - 0.5).expand(2, 3, SIDE, SIDE)
+    drawn = rendering_of(FIT_DISTANCE, torch.ones(2, 1, SIDE, SIDE))
+    view = HeadView(torch.zeros(2, 3, 4 * SIDE, 4 * SIDE), torch.ones(2, 1, 4 * SIDE, 4 * SIDE), camera())
+    scores = view_scores(replace(drawn, raw=board), view, view, None)
+    assert scores["psnr_raw"].tolist() == pytest.approx([12.0412] * 2, abs=1e-3)
+    assert scores["psnr_raw_half"].min() > 80

@@ -8,6 +8,7 @@ from core.train.scores import psnr
 from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from recon.objective import HeadTarget
 from recon.renderer import HeadRendering
@@ -26,12 +27,16 @@ def view_scores(
         lpips_network: of ``core.metrics.backbones``; None leaves LPIPS out.
 
     Returns:
-        ``psnr`` and ``psnr_raw`` in dB and ``ssim`` of whole pictures, each also for the source view in place of the result (``_copied``);
-        ``lpips`` where there is its network; ``depth_error`` in 3DMM units where the target has a depth.
+        ``psnr``, ``psnr_raw`` and ``psnr_raw_half`` (raw pictures averaged over 2 x 2) in dB and ``ssim`` of whole pictures, each also for
+        the source view in place of the result (``_copied``); ``lpips`` where there is its network; ``depth_error`` in 3DMM units where the
+        target has a depth.
     """
     raw_size = rendering.raw.shape[-1]
     wanted, copied = (HeadTarget.of(view, raw_size) for view in (target, source))
-    scores = {"psnr_raw": psnr(rendering.raw, wanted.raw), "psnr_raw_copied": psnr(copied.raw, wanted.raw)}
+    scores = {}
+    for suffix, raw in (("", rendering.raw), ("_copied", copied.raw)):
+        scores[f"psnr_raw{suffix}"] = psnr(raw, wanted.raw)
+        scores[f"psnr_raw_half{suffix}"] = psnr(F.avg_pool2d(raw, 2), F.avg_pool2d(wanted.raw, 2))
     for suffix, image in (("", rendering.image.clamp(-1, 1)), ("_copied", copied.image)):
         scores[f"psnr{suffix}"] = psnr(image, wanted.image)
         scores[f"ssim{suffix}"] = ssim((image + 1) / 2, (wanted.image + 1) / 2)
