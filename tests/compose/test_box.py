@@ -8,7 +8,7 @@ def test_box_holds_mask_and_margin_on_the_grid():
     mask = torch.zeros(2, 1, 64, 64, dtype=torch.bool)
     mask[0, 0, 20, 30] = mask[1, 0, 41, 33] = True
     box = Box.around(mask, 6)
-    assert (box.top, box.bottom, box.left, box.right) == (8, 48, 24, 40)
+    assert (box.top, box.bottom, box.left, box.right) == (12, 48, 24, 40)
     assert all(side % STEP == 0 for side in (box.top, box.bottom, box.left, box.right))
 
 

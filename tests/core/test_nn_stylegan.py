@@ -4,12 +4,14 @@ import math
 
 import pytest
 import torch
+from core.nn.fir_numba import blur_and_activate, fits
 from core.nn.stylegan import (
     EqualConv2d,
     EqualLinear,
     MappingNetwork,
     ModulatedConv2d,
     SynthesisBlock,
+    blur2d,
     downsample2d,
     upsample2d,
 )
@@ -105,3 +107,24 @@ def test_mapping_normalises_and_truncates():
     z, c = torch.randn(3, 4), torch.randn(3, 25)
     torch.testing.assert_close(net(z, c), net(10 * z, c), atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(net(z, c, truncation=0.5), net(z, c) / 2)
+
+
+@pytest.mark.parametrize(("dtype", "atol"), [(torch.float32, 1e-5), (torch.bfloat16, 0.04)])
+@pytest.mark.parametrize("shape", [(2, 3, 5, 7), (1, 16, 33, 20), (1, 1, 70, 2)])
+def test_compiled_filter_is_the_convolution(shape: tuple[int, ...], dtype: torch.dtype, atol: float):
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(shape, generator=generator).contiguous(memory_format=torch.channels_last)
+    bias = torch.randn(shape[1], generator=generator)
+    found = blur_and_activate(x.to(dtype), 4.0, bias, 0.2)
+    expected = F.leaky_relu(blur2d(x.to(dtype).double(), 1, 4.0, bias.double()), 0.2)
+    assert found.dtype == dtype
+    torch.testing.assert_close(found.double(), expected, atol=atol, rtol=0.005)
+
+
+def test_the_filter_is_compiled_only_where_it_can_be():
+    image = torch.randn(1, 4, 8, 8)
+    with torch.no_grad():
+        assert fits(image.contiguous(memory_format=torch.channels_last))
+        assert not fits(image)
+        assert not fits(image.double().contiguous(memory_format=torch.channels_last))
+    assert not fits(image.contiguous(memory_format=torch.channels_last))

@@ -73,7 +73,7 @@ def test_dark_hair_is_not_empty():
 def test_the_outline_is_written_to_the_planes():
     """Straight to the planes: what its weights add is opposite within a disc and beside it, whatever the colours do."""
     torch.manual_seed(0)
-    i2p = I2P(I2PConfig.preset("tiny_outline")).eval()
+    i2p = I2P(I2PConfig.preset("tiny")).eval()
     camera, photo = Camera.from_pose(torch.zeros(1, 3), torch.zeros(1, 3), FIT_FOCAL), spot(0.5, 0.5, 256, 0.2)
     with torch.no_grad():
         without = i2p(photo, camera)

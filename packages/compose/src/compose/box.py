@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from jaxtyping import Bool, Shaped
 from torch import Tensor
 
-STEP = 8
+STEP = 4
 """Boxes start and end on multiples of this, so that few different shapes occur (libraries prepare kernels per shape)."""
 
 

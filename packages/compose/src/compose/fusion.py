@@ -31,6 +31,11 @@ def blend(front: Float[Tensor, "b c h w"], behind: Float[Tensor, "b c h w"], mas
     return front * mask + behind * (1 - mask)
 
 
+def added(features: Float[Tensor, "b c h w"], more: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+    """The sum; for inference it takes the place of ``features``."""
+    return features + more if torch.is_grad_enabled() else features.add_(more)
+
+
 def fuse(
     head: Float[Tensor, "b c h w"],
     torso: Float[Tensor, "b c h w"],

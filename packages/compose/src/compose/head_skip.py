@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from compose.lookback import LookBack
-from compose.warping import bleed, enlarge_grid, resize
+from compose.warping import bleed, compilable, enlarge_grid, resize
 
 KNOWN = 0.5
 """Opacity from which on a pixel of a head over black tells its colour."""
@@ -73,6 +73,18 @@ def open_mouth(colours: Float[Tensor, "b 3 S S"], mouth: Float[Tensor, "b 4 S S"
     return torch.cat([colours[:, :, : part.start], drawn, colours[:, :, part.stop :]], 2)
 
 
+def moved_head_torch(layer: Float[Tensor, "b c S S"], view: LookBack) -> Float[Tensor, "b 4 S S"]:
+    """``HeadSkip.move`` with gradients and on any device; ``layers_numba.moved_head`` is its compiled twin."""
+    place = enlarge_grid(view.place, layer.shape[-1])
+    moved = F.grid_sample(layer[:, :4], place, padding_mode="border", align_corners=False)
+    colours, alpha = moved[:, :3], moved[:, 3:]
+    if layer.shape[1] > 4:
+        colours = shut_lids(colours, layer[:, 4:], place, view.lids)
+    if view.mouth is not None:
+        colours = open_mouth(colours, view.mouth)
+    return torch.cat([(colours + 1) * alpha - 1, alpha], 1)
+
+
 class HeadSkip(nn.Module):
     """Reads the photograph, moved to the frame, into the features of the head, and says where it is better than what they draw."""
 
@@ -91,14 +103,11 @@ class HeadSkip(nn.Module):
     @staticmethod
     def move(layer: Float[Tensor, "b c S S"], view: LookBack) -> Float[Tensor, "b 4 S S"]:
         """The photograph's head as the frame shows it: over -1, with its opacity. ``layer`` as ``head_layer`` makes it."""
-        place = enlarge_grid(view.place, layer.shape[-1])
-        moved = F.grid_sample(layer[:, :4], place, padding_mode="border", align_corners=False)
-        colours, alpha = moved[:, :3], moved[:, 3:]
-        if layer.shape[1] > 4:
-            colours = shut_lids(colours, layer[:, 4:], place, view.lids)
-        if view.mouth is not None:
-            colours = open_mouth(colours, view.mouth)
-        return torch.cat([(colours + 1) * alpha - 1, alpha], 1)
+        if compilable(layer, view.place):
+            from compose.layers_numba import moved_head
+
+            return moved_head(layer, view.place, view.lids, view.mouth, LASHES)
+        return moved_head_torch(layer, view)
 
     @staticmethod
     def evidence(moved: Float[Tensor, "b 4 S S"], view: LookBack, weights: Float[Tensor, "b 1 r r"]) -> Float[Tensor, "b 7 f f"]:
@@ -111,11 +120,11 @@ class HeadSkip(nn.Module):
 
     def trust(
         self, features: Float[Tensor, "b c h w"], evidence: Float[Tensor, "b 7 h w"], known: Float[Tensor, "b 1 h w"]
-    ) -> Float[Tensor, "b 1 hh ww"]:
-        """Share of the photograph in the head, in [0, 1], at twice the size.
+    ) -> Float[Tensor, "b 1 h w"]:
+        """Share of the photograph in the head, in [0, 1].
 
         ``seen`` is the odds to start from; the network overrules it where the planes tell something (``known``), and not where they do not
         reach: few made people have hair that big, and it would be cut off.
         """
         odds = torch.logit(evidence[:, 4:5], eps=DOUBT) + self.judge(features).to(evidence.dtype) * known
-        return F.interpolate(odds.sigmoid(), scale_factor=2, mode="bilinear", align_corners=False)
+        return odds.sigmoid()

@@ -17,16 +17,17 @@ from compose.background import BackgroundEncoder
 from compose.box import Box
 from compose.config import HTBSRConfig
 from compose.folding import folded
-from compose.fusion import FOG, blend, concat_layers, fuse, over, person_mask
+from compose.fusion import FOG, added, blend, concat_layers, fuse, person_mask
 from compose.head_skip import HeadSkip, head_layer
 from compose.keypoints import KeypointDetector
+from compose.layers import Head, Layers, laid_over
 from compose.lookback import LookBack
 from compose.mixing import FuseConvs, HeadTorsoConvs, Mixer
 from compose.torso import Torso, TorsoBranch, TorsoFeatures
 from compose.warping import resize
 
-HEAD_MARGIN = 8
-"""Pixels of the raw rendering around the head that the convolutions of the head layer can see (6), and some."""
+HEAD_MARGIN = 5
+"""Pixels of the raw rendering around the head that the convolutions of the head layer can see: 4.4, rounded up."""
 
 
 @dataclass(frozen=True)
@@ -249,7 +250,6 @@ class HTBSR(nn.Module, Pretrained):
 
         The head is drawn only where its mask is not empty; the margin makes that exact.
         """
-        size = self.config.image_size
         skip = self.plain_skip[0] if self.plain_skip else self.head_skip
         photo = None if view is None or source.head is None else HeadSkip.move(source.head, view)
         box = self._head_box(weights, photo)
@@ -259,16 +259,12 @@ class HTBSR(nn.Module, Pretrained):
         if photo is not None:
             evidence = box.cut(HeadSkip.evidence(photo, view, weights), 2)
             known = box.cut(resize(view.known, 2 * weights.shape[-1]), 2)
-            head = head + skip.features(evidence)
+            head = added(head, skip.features(evidence))
         refinement, head_rgb = self._refine(head, head_rgb, torso, source, head_mask, person, box)
-        mixed = head + refinement
-        drawn = self.superres.block1(mixed, head_rgb)[1]
-        below = blend(resize(torso.image, size), source.background_image, resize(torso.mask, size))
-        cover = box.cut(resize(weights, size), 4)
-        if photo is not None:
-            layers = blend(box.cut(photo, 4), torch.cat([drawn, cover], 1), skip.trust(mixed, evidence, known))
-            drawn, cover = layers.split([3, 1], 1)
-        image = box.paste(over(drawn, box.cut(below, 4), cover, self.config.head_threshold), below, 4)
+        mixed = added(head, refinement)
+        trust = None if photo is None else skip.trust(mixed, evidence, known)
+        drawn = Head(self.superres.block1(mixed, head_rgb)[1], weights, box, photo, trust)
+        image = laid_over(drawn, Layers(torso.image, torso.mask, source.background_image), self.config.head_threshold)
         return self._composite(image, torso)
 
     def _refine(

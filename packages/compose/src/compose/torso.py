@@ -9,12 +9,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from compose.appearance import AppearanceEncoder
-from compose.box import Box
 from compose.config import HTBSRConfig
 from compose.folding import folded
 from compose.generator import TorsoDecoder, TorsoMask
 from compose.motion import DenseMotion, scale_gradient
-from compose.warping import bleed, planar_motion, resize, soften, warp_image
+from compose.warping import bleed, compilable, planar_motion, planar_offset, resize, soften, warp_image
 
 TORSO_CLASSES = (2, 4)
 """Classes of the segmentation map that belong to the torso: body skin and clothes."""
@@ -177,14 +176,19 @@ class TorsoBranch(nn.Module):
 
     def _full_size(self, features: TorsoFeatures, deformation: Tensor, rgb: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
         """The warped source plus what the decoder adds: colours, and log-odds of the mask (0 and 1 stay reachable)."""
-        size = features.image.shape[-1]
-        offset = planar_motion(deformation, size)
-        mask = warp_image(features.mask, offset)
-        span = 1 - 2 * MASK_FLOOR
-        odds = torch.logit(mask.clamp(0, 1) * span + MASK_FLOOR) + resize(logits, size)
-        mask = ((odds.sigmoid() - MASK_FLOOR) / span).clamp(0, 1)
-        if torch.is_grad_enabled():
-            return warp_image(features.image, offset, "reflection") + resize(rgb, size), mask
-        box = Box.around(mask > 0, 0)
-        seen = warp_image(features.image, offset, "reflection", box) + box.cut(resize(rgb, size))
-        return box.paste(seen, torch.zeros_like(features.image)), mask
+        if compilable(features.image, rgb, deformation):
+            from compose.layers_numba import moved_torso
+
+            return moved_torso(features.image, features.mask, planar_offset(deformation), rgb, logits, MASK_FLOOR)
+        return moved_torso_torch(features, deformation, rgb, logits)
+
+
+def moved_torso_torch(features: TorsoFeatures, deformation: Tensor, rgb: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
+    """The source torso and its mask moved, with gradients and on any device; ``layers_numba.moved_torso`` is the compiled twin."""
+    size = features.image.shape[-1]
+    offset = planar_motion(deformation, size)
+    mask = warp_image(features.mask, offset)
+    span = 1 - 2 * MASK_FLOOR
+    odds = torch.logit(mask.clamp(0, 1) * span + MASK_FLOOR) + resize(logits, size)
+    mask = ((odds.sigmoid() - MASK_FLOOR) / span).clamp(0, 1)
+    return warp_image(features.image, offset, "reflection") + resize(rgb, size), mask

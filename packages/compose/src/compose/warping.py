@@ -13,6 +13,11 @@ from compose.box import Box
 from compose.motion import identity_grid
 
 
+def compilable(*tensors: Tensor) -> bool:
+    """Whether ``compose.layers_numba`` takes these tensors: float32 on a CPU, without gradients."""
+    return not torch.is_grad_enabled() and all(x.device.type == "cpu" and x.dtype == torch.float32 for x in tensors)
+
+
 def resize(image: Float[Tensor, "b c h w"], size: int) -> Float[Tensor, "b c s s"]:
     """Bilinear, antialiased when it shrinks (spec trap 13)."""
     if image.shape[-1] == size:
@@ -22,8 +27,12 @@ def resize(image: Float[Tensor, "b c h w"], size: int) -> Float[Tensor, "b c s s
 
 def planar_motion(deformation: Float[Tensor, "b d v v 3"], size: int) -> Float[Tensor, "b s s 2"]:
     """The deformation without depth: offsets (x, y), averaged over depth, at ``size``; zero where nothing moves."""
-    offset = (deformation - identity_grid(*deformation.shape[1:4], deformation))[..., :2].mean(1)
-    return enlarge_grid(offset, size)
+    return enlarge_grid(planar_offset(deformation), size)
+
+
+def planar_offset(deformation: Float[Tensor, "b d v v 3"]) -> Float[Tensor, "b v v 2"]:
+    """``planar_motion`` at the deformation's own size."""
+    return (deformation - identity_grid(*deformation.shape[1:4], deformation))[..., :2].mean(1)
 
 
 def enlarge_grid(grid: Float[Tensor, "b h w 2"], size: int) -> Float[Tensor, "b s s 2"]:

@@ -84,7 +84,7 @@ class I2PConfig:
 
     @classmethod
     def preset(cls, name: str) -> "I2PConfig":
-        """``debug``, ``tiny`` (``tiny_half``, ``tiny_double``, ``tiny_outline``), ``40M``, ``87M`` (= ``paper``) or ``200M``."""
+        """``debug``, ``tiny`` (``tiny_half``, ``tiny_double``), ``40M``, ``87M`` (= ``paper``) or ``200M``."""
         return from_preset(cls, I2P_PRESETS, name)
 
 
@@ -128,6 +128,8 @@ _TINY = {
     "head_frame": 0.86,
     "unturn": True,
     "direct": True,
+    "outline": True,
+    "both_sides": True,
     "plane_channels": 16,
     "resnet": "",
     "resnet_widths": (48, 64, 128, 192),
@@ -165,7 +167,6 @@ I2P_PRESETS = {
     },
     "tiny_half": _TINY | {"width": 192, "plane_width": 96, "resnet_widths": (32, 48, 96, 128), "encoder_channels": 96},
     "tiny": _TINY,
-    "tiny_outline": _TINY | {"outline": True, "both_sides": True},
     "tiny_double": _TINY | {"width": 384, "blocks": 4, "plane_width": 192, "encoder_channels": 160},
     "40M": {"width": 512, "blocks": 3, "plane_width": 512},
     "87M": {},
@@ -183,7 +184,7 @@ _SCRATCH = {
     "skip_below": 1e-3,
     "plane_axes": "xyz",
 }
-RENDERER_OF = {"debug": "debug", "tiny_half": "tiny", "tiny": "tiny", "tiny_outline": "tiny", "tiny_double": "tiny"}
+RENDERER_OF = {"debug": "debug", "tiny_half": "tiny", "tiny": "tiny", "tiny_double": "tiny"}
 """Renderer's preset for a preset of I2P; ``paper`` for all others."""
 RENDERER_PRESETS = {
     "debug": {

@@ -61,7 +61,7 @@ class ReconModule(StageModule):
         """Options.
 
         Args:
-            scale: preset of the networks: debug, tiny (tiny_half, tiny_double, tiny_outline), paper (= 87M), 40M, 200M.
+            scale: preset of the networks: debug, tiny (tiny_half, tiny_double), paper (= 87M), 40M, 200M.
             init_from: weights folder with ``i2p`` and ``renderer`` to start from.
             window: train on a random square window of so many raw pixels, drawn towards the head; None: on the whole image.
             weights: loss weights.

@@ -18,11 +18,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 FIR = (1.0, 3.0, 3.0, 1.0)
+UP_GAIN = 4.0
+"""What the filter's taps sum to after doubling the size, which fills three of four places with zeros."""
+SLOPE = 0.2
+"""Of negative values after an activation."""
 
 
 def lrelu(x: Tensor) -> Tensor:
     """Leaky ReLU 0.2 times sqrt(2), which keeps unit variance."""
-    return F.leaky_relu(x, 0.2) * math.sqrt(2)
+    return F.leaky_relu(x, SLOPE) * math.sqrt(2)
 
 
 def fir_kernel(channels: int, gain: float, like: Tensor) -> Float[Tensor, "c 1 4 4"]:
@@ -49,6 +53,11 @@ def blur2d(
 ) -> Float[Tensor, "b c hh ww"]:
     """FIR filter at full resolution after zero padding of ``padding`` pixels on all sides (the result loses 3 pixels)."""
     return F.conv2d(x, fir_kernel(x.shape[1], gain, x), bias, padding=padding, groups=x.shape[1])
+
+
+def transposed(x: Float[Tensor, "b i h w"], weight: Float[Tensor, "o i k k"]) -> Float[Tensor, "b o hh ww"]:
+    """Transposed convolution of stride 2, before the FIR filter."""
+    return F.conv_transpose2d(x, weight.transpose(0, 1), stride=2)
 
 
 class EqualLinear(nn.Module):
@@ -155,7 +164,7 @@ class ModulatedConv2d(nn.Module):
     def convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """Plain convolution at the same or twice the size."""
         if self.up:
-            return blur2d(F.conv_transpose2d(x, weight.transpose(0, 1), stride=2), 1, 4.0, bias)
+            return blur2d(transposed(x, weight), 1, UP_GAIN, bias)
         if weight.shape[-1] == 1 and bias is not None and not torch.is_grad_enabled():  # planes of colours, which all that follows wants
             flat = x.flatten(2) if x.is_contiguous() else x.permute(0, 2, 3, 1).flatten(1, 2).transpose(1, 2)
             product = torch.baddbmm(bias[:, None].expand(len(x), -1, 1), weight[None, :, :, 0, 0].expand(len(x), -1, -1), flat)
@@ -167,14 +176,27 @@ class ModulatedConv2d(nn.Module):
     def forward(self, x: Float[Tensor, "b i h w"], w: Float[Tensor, "s z"] | None) -> Float[Tensor, "b o hh ww"]:
         """Convolve with the style of ``w``: one per sample, or a single row for the whole batch; None is all ones, folded or not."""
         if self.folded is not None and w is None:
-            x = self.convolve(x.to(self.folded.dtype), self.folded, (self.bias * self.gain).to(self.folded.dtype))
+            x = self._plain(x.to(self.folded.dtype), self.folded)
         elif w is None or w.shape[0] == 1:
             w = torch.ones(1, self.affine.weight.shape[1]).to(x) if w is None else w
-            x = self.convolve(x, self.constant_weight(w), self.bias * self.gain)
+            x = self._activated(self.convolve(x, self.constant_weight(w), self.bias * self.gain))
         else:
-            x = self._modulated(x, w) + (self.bias * self.gain)[:, None, None]
-        x = F.leaky_relu(x, 0.2, inplace=not torch.is_grad_enabled()) if self.activate else x
+            x = self._activated(self._modulated(x, w) + (self.bias * self.gain)[:, None, None])
         return x if self.clamp is None else x.clamp(-self.clamp, self.clamp)
+
+    def _activated(self, x: Tensor) -> Tensor:
+        return F.leaky_relu(x, SLOPE, inplace=not torch.is_grad_enabled()) if self.activate else x
+
+    def _plain(self, x: Tensor, weight: Tensor) -> Tensor:
+        """With a folded weight; on a CPU the FIR filter is compiled."""
+        bias = (self.bias * self.gain).to(weight.dtype)
+        if self.up:
+            from core.nn.fir_numba import blur_and_activate, fits
+
+            wide = transposed(x, weight)
+            if fits(wide):
+                return blur_and_activate(wide, UP_GAIN, bias, SLOPE if self.activate else 1.0)
+        return self._activated(self.convolve(x, weight, bias))
 
     def _modulated(self, x: Tensor, w: Float[Tensor, "b z"]) -> Tensor:
         """A style per sample: scale the input instead of the weight."""

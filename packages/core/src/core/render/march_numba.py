@@ -14,10 +14,11 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from core.compiled import run_parallel
 from core.render.bundle import Bundle
 from core.render.decoder import COLOUR_SCALE, COLOUR_SHIFT, PlaneDecoder
 from core.render.march_steps import BLOCK, activate, colour, embed, locate, merge, place, summarise, weigh
-from core.render.triplane_numba import padded_table, run_parallel
+from core.render.triplane_numba import padded_table
 from core.render.vector_math import HALF, compiled
 
 if TYPE_CHECKING:

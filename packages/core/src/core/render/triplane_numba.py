@@ -4,47 +4,17 @@ The kernels release the interpreter lock; work is split over as many threads as 
 ``sample_planes_torch`` up to rounding (tests/core/test_render_triplane.py), except that points get no gradient.
 """
 
-import inspect
-import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from numba import njit
 from torch import Tensor
 
+from core.compiled import compiled, run_parallel
+
 CHUNK = 16384
-
-
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile at first call; keep the result on disk where a folder for it can be written."""
-    function = inspect.unwrap(function)  # shape checks, where a test run adds them, cannot be compiled
-    options = {"nogil": True, "fastmath": True, "error_model": "numpy"}
-    try:
-        return njit(cache=True, **options)(function)
-    except RuntimeError:
-        return njit(**options)(function)
-
-
-@lru_cache(maxsize=4)
-def _pool(pid: int, threads: int) -> ThreadPoolExecutor:
-    """Threads of this process; a forked child gets its own."""
-    return ThreadPoolExecutor(threads)
-
-
-def run_parallel(jobs: list[Callable[[], Any]]) -> None:
-    """Run jobs on torch's number of threads and wait for all of them."""
-    threads = torch.get_num_threads()
-    if threads == 1 or len(jobs) == 1:
-        for job in jobs:
-            job()
-        return
-    for done in [_pool(os.getpid(), threads).submit(job) for job in jobs]:
-        done.result()
 
 
 @compiled

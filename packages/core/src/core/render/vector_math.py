@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from core.render.triplane_numba import compiled
+from core.compiled import compiled
 
 ZERO, HALF, ONE = np.float32(0), np.float32(0.5), np.float32(1)
 LOG2E, LIMIT, BIAS = np.float32(1.4426950408889634), np.float32(126), np.float32(127)
