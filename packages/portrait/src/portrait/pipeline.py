@@ -66,6 +66,7 @@ class Portrait:
         avatar, compositor = (net.to(self.device).eval().requires_grad_(False) for net in (avatar, compositor))
         self.precision = choose_precision(precision, compositor.config, self.device)
         compositor.fold(self.precision)
+        avatar.renderer.volume.quicken()
         self.size = compositor.config.image_size
         batch = batch or (1 if self.device.type == "cpu" else 8)
         self.avatar, self.compositor = avatar, compositor

@@ -196,7 +196,7 @@ RENDERER_PRESETS = {
         "focal": FIT_FOCAL,
     },
     "tiny": {
-        "volume": VolumeConfig(16, 32, 16, coarse=16, fine=16, **_SCRATCH, **_HEAD),
+        "volume": VolumeConfig(16, 32, 16, coarse=16, fine=16, quick=(12, 12), **_SCRATCH, **_HEAD),
         "channels": (32, 16),
         "w_dim": 16,
         "start_plain": True,

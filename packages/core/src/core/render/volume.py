@@ -5,7 +5,7 @@ the image is a weighted sum of the samples' colours: ``sum_k (w_k-1 + w_k) / 2 *
 sorted for that; colours, 32 numbers each, stay where they were computed. ``core.render.reference`` is the readable twin.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.util import find_spec
 
@@ -48,6 +48,8 @@ class VolumeConfig:
     """Samples per ray of the first pass."""
     fine: int = 48
     """Samples per ray of the second pass, placed where the first found something; 0 leaves it out."""
+    quick: tuple[int, int] | None = None
+    """Samples of both passes after ``VolumeRenderer.quicken``; None: no fewer than that."""
     scheme: Scheme = "eg3d"
     """Strata and importance sampling as in the published code, or by the textbook (see ``core.render.sampling``)."""
     floor: float = 0.01
@@ -68,7 +70,7 @@ class VolumeConfig:
     """What rays show that miss the volume: nothing, or with ``eg3d`` the decoder's answer to zero features, as in published code."""
 
     def __post_init__(self) -> None:
-        for name in ("bound_centre", "bound_radius", "ray_range"):
+        for name in ("bound_centre", "bound_radius", "ray_range", "quick"):
             value = getattr(self, name)
             object.__setattr__(self, name, value if value is None else tuple(value))  # JSON knows lists only
         least = 4 if self.scheme == "eg3d" else 2
@@ -95,14 +97,29 @@ class VolumeRenderer(nn.Module):
     """Camera and planes to a feature image, its depth and its opacity. The only weights are the decoder's.
 
     Attributes:
+        config: what it renders by; fewer samples than ``trained`` has once quickened.
+        trained: as given.
         fused: on CUDA, draw with ``core.render.volume_triton`` where it fits; False: always with tensors.
     """
 
     def __init__(self, config: VolumeConfig) -> None:
         super().__init__()
-        self.config = config
+        self.config = self.trained = config
         self.fused = True
         self.decoder = PlaneDecoder(config.channels, config.hidden, config.features, config.activation, config.sigma_bias)
+
+    def quicken(self) -> "VolumeRenderer":
+        """Take as many samples as ``config.quick`` says from now on, for inference; ``train()`` takes it back."""
+        if self.trained.quick is not None:
+            coarse, fine = self.trained.quick
+            self.config = replace(self.trained, coarse=coarse, fine=fine)
+        return self
+
+    def train(self, mode: bool = True) -> "VolumeRenderer":
+        """Training needs all samples."""
+        if mode:
+            self.config = self.trained
+        return super().train(mode)
 
     def forward(
         self,
