@@ -88,4 +88,5 @@ def close(mask: Float[Tensor, "b 1 s s"], radius: int) -> Float[Tensor, "b 1 s s
 
 def smooth(image: Float[Tensor, "b c s s"], radius: int) -> Float[Tensor, "b c s s"]:
     """Mean over a square of ``2 radius + 1``; the border goes on."""
-    return F.avg_pool2d(F.pad(image, (radius,) * 4, mode="replicate"), 2 * radius + 1, 1)
+    side = 2 * radius + 1
+    return F.avg_pool2d(F.avg_pool2d(F.pad(image, (radius,) * 4, mode="replicate"), (side, 1), 1), (1, side), 1)

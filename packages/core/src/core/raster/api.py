@@ -31,8 +31,7 @@ def rasterize(
         ModuleNotFoundError: ``backend="nvdiffrast"`` and the package is not installed.
     """
     if backend == "auto":
-        on_gpu = "nvdiffrast" if find_spec("nvdiffrast") else "scatter"
-        backend = on_gpu if clip.is_cuda else "numba"
+        backend = "numba" if not clip.is_cuda else "nvdiffrast" if find_spec("nvdiffrast") else "scatter"
     if backend == "nvdiffrast":
         from core.raster import nvdiffrast_backend as chosen
     elif backend == "scatter":
