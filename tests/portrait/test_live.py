@@ -74,10 +74,11 @@ def test_without_waiting_every_frame_is_drawn(clock):
     assert drawn == list(range(8))
 
 
-def test_sound_becomes_pictures(portrait, source, speech):
-    found = live_cost(portrait, source, read_audio(speech), "debug")
-    assert found.wait == 640
-    assert 480 < found.median <= found.p95  # a frame's sound and 12 more frames have to be heard
+@pytest.mark.parametrize("lookahead", [0, 4])
+def test_sound_becomes_pictures(portrait, source, speech, lookahead: int):
+    found = live_cost(portrait, source, read_audio(speech), "debug", lookahead)
+    assert found.wait == 40 * (4 + lookahead)
+    assert 40 * lookahead < found.median <= found.p95  # a frame's own sound and that of the frames ahead have to be heard
     assert found.shown > 0
     assert found.sustained > 0
     assert found.cpu > 0
@@ -95,13 +96,20 @@ def test_live_pictures_are_those_of_a_plan(portrait, source, speech):
 
 def test_the_command_writes_what_it_prints(tmp_path: Path, capsys, monkeypatch):
     cost = LiveCost("tiny", 8.0, 700.0, 800.0, 640.0, 12.0, 13.0, 80.0)
-    monkeypatch.setattr("portrait.live.live", lambda *_: cost)
+    asked = []
+    monkeypatch.setattr("portrait.live.live", lambda *given: asked.append(given) or cost)
     file = tmp_path / "live.json"
-    assert main(["bench", "--live", "--device", "cpu", "--json", str(file)]) == 0
+    assert main(["bench", "--live", "--device", "cpu", "--lookahead", "0", "--json", str(file)]) == 0
+    assert asked == [("tiny", "cpu", "auto", 0)]
     assert json.loads(file.read_text())["rows"] == [asdict(cost)]
     assert cost.line() in capsys.readouterr().out
 
 
 def test_only_shipped_weights_speak_live(capsys):
     assert main(["bench", "--live", "--preset", "debug"]) == 2
+    assert "E_USAGE" in capsys.readouterr().err
+
+
+def test_looking_ahead_is_for_live_only(capsys):
+    assert main(["bench", "--lookahead", "0"]) == 2
     assert "E_USAGE" in capsys.readouterr().err

@@ -130,7 +130,7 @@ def bench(preset: str, device: str, precision: str, rounds: int, file: Path | No
     _report(target, "random weights but for the whole frame", HEADER, _costs(preset, target, precision, rounds, twins), file)
 
 
-def bench_live(weights: str, device: str, precision: str, file: Path | None) -> None:
+def bench_live(weights: str, device: str, precision: str, lookahead: int, file: Path | None) -> None:
     """The same for a live talk, see ``portrait.live``.
 
     Raises:
@@ -138,7 +138,7 @@ def bench_live(weights: str, device: str, precision: str, file: Path | None) -> 
     """
     from portrait import live
 
-    costs = (live.live(weights, device, precision) for _ in range(1))  # measured after the header is printed
+    costs = (live.live(weights, device, precision, lookahead) for _ in range(1))  # measured after the header is printed
     _report(choose_device(device), "audio from espeak-ng, photograph of skimage", live.HEADER, costs, file)
 
 

@@ -9,3 +9,5 @@ MOST_STEPS = 10_000
 """Of the refinement."""
 PRECISIONS = ("auto", "float32", "bfloat16")
 BENCHED = ("tiny", "paper", "debug")
+LOOKAHEADS = (0, 4, 8, 12)
+"""Frames that a live talk can hear ahead; see docs/measurements.md."""

@@ -98,7 +98,7 @@ def speak_at_once(stream: StreamingAudio2Motion, draw: Draw, sound: Float[np.nda
     return count / (time.perf_counter() - start), 1e3 * (time.process_time() - cpu) / count
 
 
-def live_cost(portrait: Portrait, source: Source, sound: Float[np.ndarray, " n"], name: str) -> LiveCost:
+def live_cost(portrait: Portrait, source: Source, sound: Float[np.ndarray, " n"], name: str, lookahead: int) -> LiveCost:
     """Let a photograph speak twice, at the pace of speech and as fast as it goes; a first second of it warms up.
 
     Args:
@@ -106,6 +106,7 @@ def live_cost(portrait: Portrait, source: Source, sound: Float[np.ndarray, " n"]
         source: the prepared photograph, which holds its pose.
         sound: speech at 16 kHz, mono.
         name: for the table.
+        lookahead: frames to hear beyond those that are drawn, a multiple of 4; fewer answer sooner and shut the lips less often.
     """
     paint, still, workers = portrait.live(still_plan(source)), source.coeffs, portrait.workers
 
@@ -113,7 +114,7 @@ def live_cost(portrait: Portrait, source: Source, sound: Float[np.ndarray, " n"]
         return paint(FaceCoeffs(still.id, exp, still.euler, still.trans))
 
     def stream() -> StreamingAudio2Motion:
-        return StreamingAudio2Motion(portrait.audio2motion, portrait.encoder)
+        return StreamingAudio2Motion(portrait.audio2motion, portrait.encoder, lookahead=lookahead)
 
     speak_at_once(stream(), draw, sound[:RATE], workers)
     decoder = stream()
@@ -130,7 +131,7 @@ def rate_of(late: list[tuple[int, float]]) -> float:
     return (len(late) - 1) / max((last - first) / FPS + after - before, 1e-9)
 
 
-def live(weights: str, device: str, precision: str) -> LiveCost:
+def live(weights: str, device: str, precision: str, lookahead: int) -> LiveCost:
     """The photograph and the words of ``portrait demo``.
 
     Raises:
@@ -142,4 +143,4 @@ def live(weights: str, device: str, precision: str) -> LiveCost:
     from portrait.demo import TEXT
 
     portrait, speech = Portrait.from_pretrained(weights, device, precision=precision), say(TEXT)
-    return live_cost(portrait, portrait.prepare(astronaut()), resample(speech.wave, speech.rate, RATE), weights)
+    return live_cost(portrait, portrait.prepare(astronaut()), resample(speech.wave, speech.rate, RATE), weights, lookahead)

@@ -17,7 +17,7 @@ def erode(mask: Float[Tensor, "b c h w"], radius: int) -> Float[Tensor, "b c h w
 
 
 def _running_maximum(x: Float[Tensor, "b c h w"], radius: int, axis: int) -> Float[Tensor, "b c h w"]:
-    """Largest of ``2 radius + 1`` neighbours by doubling the reach: a few passes where max pooling compares every pair (50 times slower)."""
+    """Largest of ``2 radius + 1`` neighbours by doubling the reach; max pooling compares every pair, 50 times slower."""
     sides = (radius, radius) if axis == 3 else (0, 0, radius, radius)
     x, width = F.pad(x, sides, value=-torch.inf), 1
     while width < 2 * radius + 1:
