@@ -10,11 +10,12 @@ from compose import HTBSR
 from compose.lookback import HeadSurface, LookBack, head_surface, look_back
 from core.camera import Camera
 from core.face import FaceCoeffs, render_pncc
+from core.face.torso_points import torso_keypoints
 from core.render.reference import ReferenceRenderer
 from core.render.volume import Rendering
 from portrait import Portrait
 from portrait.plan import Plan
-from portrait.source import Source, torso_keypoints
+from portrait.source import Source
 
 from benchmarks.faces import talking
 from benchmarks.row import Case, Row

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from core.face.torso_points import Follows
 from core.presets import from_preset
 
 
@@ -38,6 +39,9 @@ class HTBSRConfig:
     keypoint_source: Literal["face", "learned"] = "face"
     """``face``: those of the 3DMM (Eq. 9). ``learned``: as many that a network finds in the head by itself (``compose.keypoints``), an
     ablation; ``prepare`` then needs the photograph's head."""
+    follows: Follows = "head"
+    """Whose key points drive the torso: the head's (Eq. 9), or those of the photograph's face carried by the foot of its neck, so that
+    shoulders hold still while the head turns (``core.face.torso_points``; ours)."""
     lm68_one_based: bool = False
     """The 68 key points of BFM 2009 carry the official code's off-by-one numbers (``core.face.bfm``), as its weights expect."""
     heatmap_variance: float = 0.01
@@ -104,6 +108,7 @@ class HTBSRConfig:
 
 
 _SMALL = {
+    "follows": "neck",
     "motion_gradient": 1.0,
     "warp_skip": True,
     "final_composite": True,

@@ -11,6 +11,7 @@ from animate.model import MotionAdapter
 from animate.motion import draw_pnccs
 from core.data.clips import PairBatch
 from core.face.model import FaceModel
+from core.face.torso_points import followed_keypoints
 from core.hub import Pretrained
 from core.losses.perceptual import build_perceptual
 from core.nn.discriminator import DualDiscriminatorConfig
@@ -182,6 +183,12 @@ class ComposeModule(StageModule):
         source = self.htbsr.prepare(
             batch.torso, person.segmap, background, head_image=person.head, head_mask=person.head_mask, landmarks=landmarks
         )
-        followed = batch.target.torso_keypoints
-        driving = batch.target.keypoints if followed is None else followed
-        return head, self.htbsr(head.feature, head.weights, source, batch.source.keypoints, driving, view)
+        return head, self.htbsr(head.feature, head.weights, source, batch.source.keypoints, self._driving(batch), view)
+
+    def _driving(self, batch: PairBatch) -> Float[Tensor, "b 68 3"]:
+        """Key points that the torso follows; it may lag behind the head."""
+        target = batch.target
+        lagging = target.keypoints if target.torso_keypoints is None else target.torso_keypoints
+        if self.htbsr.config.follows == "head":
+            return lagging
+        return followed_keypoints(self.face, batch.source.coeffs, target.coeffs, "neck") + lagging - target.keypoints

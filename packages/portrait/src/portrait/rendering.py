@@ -16,6 +16,7 @@ from core.errors import PortraitError
 from core.face.coeffs import FaceCoeffs
 from core.face.model import FaceModel
 from core.face.pncc import render_pncc
+from core.face.torso_points import followed_keypoints
 from core.render.volume import Rendering
 from jaxtyping import Float, UInt8
 from torch import Tensor
@@ -23,7 +24,7 @@ from torch.nn import functional as F
 
 from portrait.plan import Plan
 from portrait.precision import computing
-from portrait.source import face_points, to_image, to_network, torso_keypoints
+from portrait.source import face_points, to_image, to_network
 from portrait.stream import prefetch, side_by_side
 from portrait.timing import StageTimer
 
@@ -59,7 +60,7 @@ class _Scene:
     pncc_src: Tensor
     rest: Tensor | None
     keypoints: Tensor
-    exp: Tensor
+    coeffs: FaceCoeffs
     camera: Camera
     surface: HeadSurface | None
     mouth: "Mouth | None"
@@ -156,7 +157,7 @@ class Renderer:
                 surface = self._surface(head, camera, source.coeffs, source.coeffs.exp, source.head_mask.to(self.device))
             with computing(self.precision, self.device):
                 rest = self.avatar.adapter.at_rest(pnccs[1], pnccs[0])
-        return _Scene(planes, features, *pnccs, rest, source.keypoints.to(self.device), source.coeffs.exp, camera, surface, mouth)
+        return _Scene(planes, features, *pnccs, rest, source.keypoints.to(self.device), source.coeffs, camera, surface, mouth)
 
     def _canonical(self, head: Tensor, camera: Camera) -> Tensor:
         with computing(self.precision, self.device):
@@ -173,7 +174,7 @@ class Renderer:
         if scene.surface is None:
             return None
         n = len(part)
-        surface = self._surface(head, camera, part, scene.exp.expand(n, -1))
+        surface = self._surface(head, camera, part, scene.coeffs.exp.expand(n, -1))
         view = look_back(surface, camera, _repeat(scene.surface, n), _repeat(scene.camera, n))
         return with_mouths(view, [scene.mouth] * n, part, self.compositor.config.image_size)
 
@@ -195,7 +196,7 @@ class Renderer:
         self, scene: _Scene, part: FaceCoeffs, pncc: Tensor, wanted: list[int]
     ) -> tuple[UInt8[np.ndarray, "b s s 3"], dict[str, UInt8[np.ndarray, "b s s 3"]]]:
         n = len(part)
-        keypoints = torso_keypoints(self.face, part).to(self.device)
+        keypoints = followed_keypoints(self.face, scene.coeffs, part, self.compositor.config.follows).to(self.device)
         camera = self._camera(part)
         with self.timer("motion adapter", n), computing(self.precision, self.device):
             planes = self.avatar.animate(scene.planes, scene.pncc_src, pncc.to(self.device), scene.pncc_cano, scene.rest)

@@ -9,6 +9,7 @@ from core.data.layers import LayerTensors, split_layers
 from core.face.coeffs import FaceCoeffs
 from core.face.fitting import fit_image
 from core.face.model import FaceModel, pose_points, project
+from core.face.torso_points import torso_keypoints
 from core.media.image import read_image
 from core.perception.crop import square_crop
 from core.perception.landmarks import find_face
@@ -49,13 +50,6 @@ class Source:
     coeffs: FaceCoeffs
     keypoints: Float[Tensor, "1 68 3"]
     planes: Float[Tensor, "1 3 c p p"] | None = None
-
-
-def torso_keypoints(face: FaceModel, coeffs: FaceCoeffs) -> Float[Tensor, "b 68 3"]:
-    """The 68 points as HTB-SR takes them: projected, x and y in [-1, 1] (clamped), z = 0 (spec 7.1)."""
-    points = pose_points(face.keypoints(coeffs.id, coeffs.exp, 68), coeffs.euler, coeffs.trans)
-    flat = (project(points) * 2 - 1).clamp(-1, 1)
-    return torch.cat([flat, torch.zeros_like(flat[..., :1])], -1)
 
 
 def face_points(face: FaceModel, coeffs: FaceCoeffs) -> Float[Tensor, "b 468 2"]:

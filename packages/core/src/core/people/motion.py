@@ -8,14 +8,13 @@ from jaxtyping import Float
 
 from core.camera import FIT_DISTANCE, rotation_from_euler
 from core.face.coeffs import FaceCoeffs
+from core.face.torso_points import NECK
 from core.people.eyes import MAX_GAZE
 from core.people.person import Person
 from core.people.statistics import expression_motion
 
 Named = Literal["neutral", "open", "smile", "pursed", "blink"]
 NAMED: tuple[str, ...] = get_args(Named)
-NECK = np.array([0.0, -0.95, -0.45])
-"""Canonical point that heads turn about."""
 MAX_PITCH, MAX_YAW, MAX_ROLL = np.radians([20.0, 38.0, 15.0])
 MAX_ELEVATION = np.arcsin(2 / np.pi * np.radians(26.0))
 NEARER, FARTHER = 1.4, 0.9
@@ -29,7 +28,7 @@ def turn_about_neck(base: FaceCoeffs, euler: Float[np.ndarray, "3"], shift: Floa
     """Translation that keeps the foot of the neck where ``base`` has it (plus ``shift``, 3DMM units) while the head turns to ``euler``."""
     before = rotation_from_euler(base.euler[:1].double())[0].numpy()
     after = rotation_from_euler(torch.as_tensor(np.asarray(euler, np.float64))[None])[0].numpy()
-    trans = base.trans[0].double().numpy() + before @ NECK - after @ NECK
+    trans = base.trans[0].double().numpy() + before @ np.array(NECK) - after @ np.array(NECK)
     return (trans + (0 if shift is None else shift)).astype(np.float32)
 
 
