@@ -2,12 +2,15 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from animate.motion import draw_pnccs
 from compose import HTBSR, HTBSRConfig
 from compose.module import ComposeModule
 from compose.objective import ComposeWeights
+from core.face.torso_points import torso_keypoints
+from core.people.motion import turn_about_neck
 from core.train.schedule import Schedule
 from pytorch_lightning import Trainer
 from torch.utils.data import DataLoader
@@ -122,3 +125,18 @@ def test_every_fusion_is_an_option_of_every_preset(scale, fuse):
     assert config.fuse == fuse
     assert (preset.final_composite, preset.head_skip) == (True, True)
     assert config.final_composite == config.head_skip == (fuse != "concat")
+
+
+@pytest.mark.parametrize("follows", ["neck", "head"])
+def test_the_torso_follows_what_its_preset_says(noise_pairs, follows, monkeypatch):
+    """Key points of a target whose head has only turned about the neck, and of one that lags behind by a known shift."""
+    made = module()
+    monkeypatch.setattr(made.htbsr, "config", replace(made.htbsr.config, follows=follows))
+    still = noise_pairs.source.coeffs
+    turned = replace(still, euler=still.euler + torch.tensor([0.0, 0.3, 0.0]))
+    trans = [turn_about_neck(still[i : i + 1], turned.euler[i].numpy()) for i in range(len(still))]
+    target = replace(noise_pairs.target, coeffs=replace(turned, trans=torch.from_numpy(np.stack(trans))))
+    points = torso_keypoints(made.face, target.coeffs)
+    pair = replace(noise_pairs, target=replace(target, keypoints=points, torso_keypoints=points + 0.01))
+    expected = points if follows == "head" else torso_keypoints(made.face, still)
+    torch.testing.assert_close(made._driving(pair), expected + 0.01, atol=1e-5, rtol=0)

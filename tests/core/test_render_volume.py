@@ -159,3 +159,21 @@ def test_too_few_samples_for_a_second_pass_are_refused(scheme, least):
     camera = Camera.from_pose(torch.zeros(1, 3), torch.zeros(1, 3))
     assert renderer(torch.rand(1, 3, 2, 8, 8), camera, 4).feature.isfinite().all()
     VolumeConfig(coarse=1, fine=0, scheme=scheme)
+
+
+def test_quickened_volumes_take_fewer_samples_until_they_train():
+    fast, _, planes, camera = make(replace(CONFIGS["scratch"], coarse=12, fine=8, quick=(6, 4)))
+    sparse = VolumeRenderer(replace(CONFIGS["scratch"], coarse=6, fine=4))
+    sparse.load_state_dict(fast.state_dict())
+    with torch.no_grad():
+        full = fast(planes, camera, 12).feature
+        assert torch.equal(fast.quicken()(planes, camera, 12).feature, sparse(planes, camera, 12).feature)
+        assert torch.equal(fast.eval()(planes, camera, 12).feature, sparse(planes, camera, 12).feature)
+        assert torch.equal(fast.train()(planes, camera, 12).feature, full)
+    assert not torch.equal(sparse(planes, camera, 12).feature, full)
+
+
+def test_without_a_setting_quickening_changes_nothing():
+    fast, _, planes, camera = make(SMALL)
+    with torch.no_grad():
+        assert torch.equal(fast(planes, camera, 12).feature, fast.quicken()(planes, camera, 12).feature)
