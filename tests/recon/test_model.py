@@ -28,7 +28,7 @@ def test_tiny_reads_192_and_writes_96():
     assert (config.image_size, config.plane_size, config.plane_channels) == (192, 96, 16)
     with torch.device("meta"):
         net = I2P(config)
-        assert net.fuse(net.lift(net.low(torch.rand(1, 5, 192, 192))), net.detail(torch.rand(1, 5, 192, 192))).shape == (1, 48, 96, 96)
+        assert net.fuse(net.lift(net.low(torch.rand(1, 6, 192, 192))), net.detail(torch.rand(1, 6, 192, 192))).shape == (1, 48, 96, 96)
 
 
 def test_paper_shapes_on_the_meta_device():

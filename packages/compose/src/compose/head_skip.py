@@ -32,7 +32,8 @@ def head_layer(
     """
     known = (mask > KNOWN).to(mask)
     colours = bleed((head + 1) / mask.clamp_min(KNOWN) - 1, known)
-    return torch.cat([colours, mask] if landmarks is None else [colours, mask, with_shut_eyes(colours, landmarks)], 1)
+    parts = [colours, mask] if landmarks is None else [colours, mask, with_shut_eyes(colours, landmarks)]
+    return torch.cat(parts, 1).contiguous(memory_format=torch.channels_last)  # as it is looked up
 
 
 def with_shut_eyes(colours: Float[Tensor, "b 3 S S"], landmarks: Float[Tensor, "b 468 2"]) -> Float[Tensor, "b 3 S S"]:

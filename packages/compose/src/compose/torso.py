@@ -42,7 +42,7 @@ def layer(
         hard = (mask > 0.5).to(image)
         trusted = erode((mask > 0.95).to(image), 1)
     narrow = trusted.amax((1, 2, 3), keepdim=True) == 0  # nothing but edge: better its colours than none
-    return bleed(image, torch.where(narrow, hard, trusted)), mask
+    return bleed(image, torch.where(narrow, hard, trusted)).contiguous(memory_format=torch.channels_last), mask
 
 
 @dataclass(frozen=True)
