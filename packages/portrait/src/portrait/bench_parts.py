@@ -69,6 +69,7 @@ class Noise:
 def parts(preset: str, device: torch.device, precision: str) -> Iterator[Part]:
     """The networks of a preset and what they are given; the head fills the picture, which is the dearest case."""
     avatar, compositor = (network.to(device) for network in random_networks(preset))
+    avatar.renderer.volume.quicken()
     dtype, noise = choose_precision(precision, compositor.config, device), Noise(device)
     camera = Camera.from_pose(torch.zeros(1, 3), torch.zeros(1, 3), avatar.renderer.config.focal).to(device)
     photo = noise.picture(3, compositor.config.image_size)
