@@ -29,14 +29,14 @@ def channels_last(image: Float[Tensor, "b c h w"]) -> np.ndarray:
 def moved_head(
     layer: Float[Tensor, "b c S S"],
     place: Float[Tensor, "b r r 2"],
-    lids: Float[Tensor, "b 2 f f"] | None,
+    lids: Float[Tensor, "b 2 f f"],
     mouth: Float[Tensor, "b 4 S S"] | None,
     lashes: float,
 ) -> Float[Tensor, "b 4 S S"]:
     """The photograph's head as the frame shows it, over -1, with its opacity; lids only of layers that have shut eyes."""
     b, size = len(layer), layer.shape[-1]
     out, looked_up, where = torch.empty(b, 4, size, size), channels_last(layer), place.contiguous().numpy()
-    shut = torch.zeros(b, 2, 1, 1) if lids is None or layer.shape[1] == 4 else lids
+    shut = torch.zeros(b, 2, 1, 1) if layer.shape[1] == 4 else lids
     behind = torch.zeros(b, 4, 1, 1) if mouth is None else mouth
     shut, behind, result = (x.contiguous().numpy() for x in (shut, behind, out))
     lid_rows, mouth_rows, dark = [_filled_rows(x) for x in shut.max(1)], [_filled_rows(x[3]) for x in behind], np.float32(lashes)
