@@ -1,7 +1,6 @@
 """Full-resolution warps: known shifts, borders, continued colours."""
 
 import torch
-from compose.box import Box
 from compose.motion import identity_grid
 from compose.warping import bleed, enlarge_grid, planar_motion, soften, warp_image
 from core.nn.morphology import erode
@@ -54,11 +53,6 @@ def test_soft_mask_stays_inside_and_touches_the_border():
     assert soft[0, 0, 15, 8] == 1
     assert 0 < soft[0, 0, 10, 4] < 1
     assert erode(mask, 2).sum() == 8 * 4
-
-
-def test_a_box_is_the_part_of_the_whole():
-    image, offset, box = torch.randn(1, 3, 32, 32), torch.randn(1, 32, 32, 2) * 0.3, Box(8, 24, 0, 16)
-    assert torch.equal(warp_image(image, offset, "reflection", box), box.cut(warp_image(image, offset, "reflection")))
 
 
 def test_enlarged_grids_are_bilinear_and_keep_their_order():

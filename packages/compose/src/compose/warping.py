@@ -9,7 +9,6 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from compose.box import Box
 from compose.motion import identity_grid
 
 
@@ -46,20 +45,15 @@ def warp_image(
     image: Float[Tensor, "b c s s"],
     offset: Float[Tensor, "b s s 2"],
     beyond: Literal["border", "reflection"] = "border",
-    box: Box | None = None,
-) -> Float[Tensor, "b c h w"]:
+) -> Float[Tensor, "b c s s"]:
     """Every pixel looks at its place plus ``offset`` (1 = half a side); offset 0 is exact.
 
-    ``beyond`` the image its border goes on (outlines stay straight) or it is mirrored (texture stays texture). With ``box`` only the
-    pixels inside it are computed.
+    ``beyond`` the image its border goes on (outlines stay straight) or it is mirrored (texture stays texture).
     """
     size = image.shape[-1]
     ticks = ((torch.arange(size, device=image.device) * 2 + 1) / size - 1).to(offset.dtype)
     pixels = torch.stack(torch.meshgrid(ticks, ticks, indexing="xy"), -1)
-    places = pixels + offset
-    if box is not None:
-        places = places[:, box.top : box.bottom, box.left : box.right]
-    return F.grid_sample(image.to(places.dtype), places, padding_mode=beyond, align_corners=False)
+    return F.grid_sample(image.to(offset.dtype), pixels + offset, padding_mode=beyond, align_corners=False)
 
 
 def bleed(image: Float[Tensor, "b c s s"], mask: Float[Tensor, "b 1 s s"]) -> Float[Tensor, "b c s s"]:
