@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from compose.lookback import head_surface, look_back
+from compose.lookback import BORDER, head_surface, look_back
 from core.camera import FIT_FOCAL, Camera
 from core.face.coeffs import FaceCoeffs
 from core.face.expression import close_eyes
@@ -63,6 +63,20 @@ def test_the_photograph_itself_stays_where_it_is():
     x, y = torch.meshgrid(ticks, ticks, indexing="xy")
     torch.testing.assert_close(view.place[0], torch.stack([x, y], -1), atol=1e-4, rtol=0)
     assert view.seen.min() > 0.999
+
+
+def test_beyond_the_border_of_the_photograph_nothing_is_seen():
+    """The person has moved down: above, the frame shows what lay outside the photograph, however its border is continued."""
+    photo = coeffs(1)
+    drive = replace(photo, trans=photo.trans - torch.tensor([[0.0, 0.3, 0.0]]))
+    source = head_surface(FACE, nothing(), DEEP, photo, photo.exp)
+    frame = head_surface(FACE, nothing(), DEEP, drive, photo.exp)
+    view = look_back(frame, camera(drive), source, camera(photo))
+    place = F.interpolate(view.place.permute(0, 3, 1, 2), scale_factor=2.0, mode="bilinear")
+    beyond, within = (place.abs().amax(1, keepdim=True) > edge for edge in (1 + 2 * BORDER, 1 - 2 * BORDER))
+    assert 0.02 < beyond.float().mean() < 0.5
+    assert view.seen[beyond].max() == 0
+    assert view.seen[~within].median() > 0.99
 
 
 def test_what_the_photograph_did_not_show_is_not_seen():

@@ -137,12 +137,12 @@ def test_poses_and_expressions_stay_in_range():
 
 
 def test_turning_about_the_neck_keeps_the_neck():
-    from core.people.motion import NECK
+    from core.face.torso_points import NECK
 
     who = person()
     euler = np.float32([0.2, 0.5, 0.1])
-    before = who.source_pose.apply(NECK[None])
-    after = Pose.from_euler(euler, turn_about_neck(who.coeffs, euler)).apply(NECK[None])
+    before = who.source_pose.apply(np.array([NECK]))
+    after = Pose.from_euler(euler, turn_about_neck(who.coeffs, euler)).apply(np.array([NECK]))
     assert np.abs(before - after).max() < 1e-5
 
 
