@@ -32,7 +32,8 @@ FADE = 3
 TOLERANCE, LOOSE = 0.03, 0.12
 """World units by which two depths of one point may differ; the second where the photograph's depth is only continued from elsewhere."""
 BORDER = 0.02
-"""Beyond the photograph's border, in halves of its side, over which nothing is seen any more; its colours would be drawn out to stripes."""
+"""Above the photograph, in halves of its side, where it shows nothing any more: heads end there, their crown would become stripes.
+Below it and beside it hair and neck go on, and so do its colours."""
 GRAZING, DEEP = 0.2, 0.3
 """World units of the planes' volume on a ray from which on its rendering begins to tell something, and tells all."""
 
@@ -146,7 +147,7 @@ def look_back(frame: HeadSurface, camera: Camera, source: HeadSurface, source_ca
     tolerance = LOOSE + (TOLERANCE - LOOSE) * there[:, 1:]
     another = 1 - torch.exp(-(error / tolerance).square())
     known = frame.known * there[:, 1:]
-    inside = (1 - (place.abs().amax(-1) - 1) / BORDER).clamp(0, 1)
+    inside = (1 + (place[..., 1] + 1) / BORDER).clamp(0, 1)
     seen = finer_map((1 - another) * rearrange(inside, "b h w -> b 1 h w"))
     finer = finer_map(rearrange(place, "b h w c -> b c h w"))
     shut = F.grid_sample(source.skin, rearrange(finer, "b c h w -> b h w c"), align_corners=False)
