@@ -8,6 +8,7 @@ from einops import rearrange
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
+from core.data.completion import complete
 from core.perception.matting import foreground_colours
 from core.perception.parsing import Parsing, Part
 
@@ -80,16 +81,17 @@ class SourceLayers:
         )
 
 
-def split_layers(image: UInt8[np.ndarray, "h w 3"], parsing: Parsing, smooth: bool = True) -> SourceLayers:
+def split_layers(image: UInt8[np.ndarray, "h w 3"], parsing: Parsing, smooth: bool = True, texture: bool = False) -> SourceLayers:
     """Divide a portrait so that ``background``, ``torso`` over it and ``head`` over both show the portrait again.
 
     Args:
         image: RGB.
         parsing: parts of the image.
         smooth: blur the continued background more, the deeper it lies behind the person; otherwise it copies the nearest pixels exactly.
+        texture: continue its texture too (``core.data.completion``), which takes about as long as all the rest.
     """
     torso_image, torso_mask = inpaint_torso(image, parsing)
-    background = inpaint_background(image, parsing.person_alpha, smooth)
+    background = inpaint_background(image, parsing.person_alpha, smooth, texture)
     head_image = foreground_colours(image, parsing.head_alpha)
     return SourceLayers(head_image, parsing.head_alpha, torso_image, torso_mask, background, one_hot(parsing.labels))
 
@@ -174,7 +176,7 @@ def _continue_upwards(
 
 
 def inpaint_background(
-    image: UInt8[np.ndarray, "h w 3"], person_alpha: Float[np.ndarray, "h w"], smooth: bool = True
+    image: UInt8[np.ndarray, "h w 3"], person_alpha: Float[np.ndarray, "h w"], smooth: bool = True, texture: bool = False
 ) -> UInt8[np.ndarray, "h w 3"]:
     """Fill the place of the person with the nearest trusted background pixel (K nearest neighbours with K = 1, spec section 10).
 
@@ -184,6 +186,7 @@ def inpaint_background(
         image: RGB.
         person_alpha: opacity of the person.
         smooth: blur with a width that grows with the distance from trusted pixels, against streaks.
+        texture: near the trusted pixels put their texture in place of the blur.
     """
     import cv2
     from scipy.ndimage import distance_transform_edt
@@ -199,7 +202,8 @@ def inpaint_background(
     filled = image[tuple(nearest)]
     if not smooth:
         return filled
-    return np.where(trusted[..., None], image, _blur_by(filled, 0.5 * away))
+    filled = np.where(trusted[..., None], image, _blur_by(filled, 0.5 * away))
+    return complete(image, trusted, filled) if texture else filled
 
 
 def _blur_by(image: UInt8[np.ndarray, "h w 3"], width: Float[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w 3"]:
