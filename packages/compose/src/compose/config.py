@@ -139,7 +139,7 @@ PRESETS = {
     "tiny": _SMALL
     | {
         "feature_channels": 16,
-        "sr_channels": (32, 16),
+        "sr_channels": (16, 8),
         "style_channels": 16,
         "torso_size": 128,
         "appearance_channels": (16, 32, 64),

@@ -201,6 +201,7 @@ class HTBSR(nn.Module, Pretrained):
         kp_src: Float[Tensor, "#b n 3"],
         kp_drv: Float[Tensor, "b n 3"],
         view: LookBack | None = None,
+        torso: Torso | None = None,
     ) -> Composite:
         """Compose one batch of frames.
 
@@ -211,6 +212,7 @@ class HTBSR(nn.Module, Pretrained):
             kp_src: 68 projected key points of the source in [-1, 1], y down, z = 0 (Eq. 9); not looked at with learned ones.
             kp_drv: the same of the driving frame.
             view: where the photograph shows what the frame shows (``look_back``); needed with ``head_skip``.
+            torso: what ``moved_torso`` gave for the same key points, to spare doing it again; with ``final_composite`` only.
 
         Raises:
             ValueError: ``head_skip`` without ``view``.
@@ -220,8 +222,15 @@ class HTBSR(nn.Module, Pretrained):
         source, weights = source.expand(len(feature)), weights.detach()
         kp_src, kp_drv = self._torso_keypoints(feature, source, kp_src.expand_as(kp_drv), kp_drv)
         if self.config.final_composite:
-            return self._layered(feature, weights, source, kp_src, kp_drv, view)
+            return self._layered(feature, weights, source, kp_src, kp_drv, view, torso)
         return self._fused(feature, weights, source, kp_src, kp_drv)
+
+    def moved_torso(self, source: SourceFeatures, kp_src: Float[Tensor, "b n 3"], kp_drv: Float[Tensor, "b n 3"]) -> Torso | None:
+        """The torso of frames with these key points; None where it also depends on the rendered head. Arguments as in ``forward``."""
+        if self.detector is not None or self.config.torso == "v2" or not self.config.final_composite:
+            return None
+        chosen = list(self.config.keypoints)
+        return self.torso(source.torso, kp_src[:, chosen], kp_drv[:, chosen])
 
     def _fused(self, feature: Tensor, weights: Tensor, source: SourceFeatures, kp_src: Tensor, kp_drv: Tensor) -> Composite:
         """As published: features and images are fused at half the output size, the last block draws the output (spec 7.4)."""
@@ -244,8 +253,9 @@ class HTBSR(nn.Module, Pretrained):
         return self._composite(self.superres.block1(mixed, rgb)[1], torso)
 
     def _layered(
-        self, feature: Tensor, weights: Tensor, source: SourceFeatures, kp_src: Tensor, kp_drv: Tensor, view: LookBack | None
-    ) -> Composite:
+        self, feature: Tensor, weights: Tensor, source: SourceFeatures, kp_src: Tensor, kp_drv: Tensor, view: LookBack | None,
+        torso: Torso | None,
+    ) -> Composite:  # fmt: skip
         """The fused features refine the head layer; the layers then cover each other at full size and keep their sharpness.
 
         The head is drawn only where its mask is not empty; the margin makes that exact.
@@ -254,7 +264,8 @@ class HTBSR(nn.Module, Pretrained):
         photo = None if view is None or source.head is None else HeadSkip.move(source.head, view)
         box = self._head_box(weights, photo)
         head, head_rgb = self.superres.block0(box.cut(feature), box.cut(feature[:, :3]))
-        torso = self.torso(source.torso, kp_src, kp_drv, self._context(head_rgb, weights))
+        if torso is None:
+            torso = self.torso(source.torso, kp_src, kp_drv, self._context(head_rgb, weights))
         head_mask, person = (box.cut(mask, 2) for mask in self._masks(weights, torso))
         if photo is not None:
             evidence = box.cut(HeadSkip.evidence(photo, view, weights), 2)

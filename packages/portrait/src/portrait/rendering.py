@@ -11,6 +11,7 @@ from compose import HTBSR
 from compose.lookback import HeadSurface, LookBack, head_surface, look_back
 from compose.model import SourceFeatures
 from compose.mouth_layer import mouth_of, with_mouths
+from compose.torso import Torso
 from core.camera import Camera
 from core.errors import PortraitError
 from core.face.coeffs import FaceCoeffs
@@ -104,6 +105,7 @@ class Renderer:
         self.precision = precision
         self.avatar, self.compositor, self.face = avatar, compositor, face
         self.device, self.batch, self.timer = device, batch, timer
+        self._still: tuple[SourceFeatures, Tensor, Torso | None] | None = None
 
     def frames(self, plan: Plan, maps: Collection[int] = ()) -> Iterator[Frame]:
         """All frames of ``plan`` in order. Their PNCCs are drawn ahead in another thread, and on a CPU several frames side by side.
@@ -178,6 +180,15 @@ class Renderer:
         view = look_back(surface, camera, _repeat(scene.surface, n), _repeat(scene.camera, n))
         return with_mouths(view, [scene.mouth] * n, part, self.compositor.config.image_size)
 
+    def _torso(self, scene: _Scene, keypoints: Tensor) -> Torso | None:
+        """That of the frame before while the person keeps still, as with ``--pose static``."""
+        last = self._still
+        if last is None or last[0] is not scene.features or not torch.equal(last[1], keypoints):
+            n = len(keypoints)
+            torso = self.compositor.moved_torso(_repeat(scene.features, n), scene.keypoints.expand(n, -1, -1), keypoints)
+            self._still = last = scene.features, keypoints, torso
+        return last[2]
+
     @property
     def _pncc_size(self) -> int:
         return self.avatar.adapter.config.image_size
@@ -206,8 +217,9 @@ class Renderer:
             view = self._look_back(scene, head, part, camera)
         with self.timer("super-resolution", n):
             composite = self.compositor(
-                head.feature, head.weights, _repeat(scene.features, n), scene.keypoints.expand(n, -1, -1), keypoints, view
-            )
+                head.feature, head.weights, _repeat(scene.features, n), scene.keypoints.expand(n, -1, -1), keypoints, view,
+                self._torso(scene, keypoints),
+            )  # fmt: skip
             images = to_image(composite.image)
         if not wanted:
             return images, {}

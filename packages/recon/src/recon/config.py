@@ -196,8 +196,8 @@ RENDERER_PRESETS = {
         "focal": FIT_FOCAL,
     },
     "tiny": {
-        "volume": VolumeConfig(16, 32, 16, coarse=16, fine=16, quick=(12, 12), **_SCRATCH, **_HEAD),
-        "channels": (32, 16),
+        "volume": VolumeConfig(16, 32, 16, coarse=16, fine=16, quick=(16, 14), quick_shared=True, **_SCRATCH, **_HEAD),
+        "channels": (16, 8),
         "w_dim": 16,
         "start_plain": True,
         "focal": FIT_FOCAL,

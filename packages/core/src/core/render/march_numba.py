@@ -6,6 +6,7 @@ show in them.
 """
 
 import math
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -80,7 +81,7 @@ def _march(
     end = start + found * fine
     activate(embedded[start:end], soft, sigma_row, sigma_bias, e, bits, power, lanes, new.reshape(-1))
     _again(union, density, new, refined, settings[0], start, e, bits, power, share, out)
-    return _pack(embedded[:end], share, owner, settings[3], lanes)
+    return pack(embedded[:end], share, owner, settings[3], lanes)
 
 
 @compiled
@@ -108,7 +109,7 @@ def _again(
 
 
 @compiled
-def _pack(rows: np.ndarray, share: np.ndarray, owner: np.ndarray, faint: np.float32, lanes: tuple) -> int:
+def pack(rows: np.ndarray, share: np.ndarray, owner: np.ndarray, faint: np.float32, lanes: tuple) -> int:
     """Move the samples with more than a faint share to the front; returns how many they are."""
     kept = 0
     for k in range(rows.shape[0]):
@@ -142,6 +143,38 @@ def tiled(hit: Bool[Tensor, " n"]) -> Int[Tensor, " k"]:
     return (torch.where(hit, (row * side + column).flatten(), side * side).sort(stable=True).indices)[: int(hit.sum())]
 
 
+@dataclass(frozen=True)
+class Scenes:
+    """Planes and decoder as the compiled functions take them.
+
+    Attributes:
+        tables: hidden layer of the texels (texels, hidden), per sample.
+        layer: side of the planes, their axes and scale, bias of the hidden layer, weights and bias of the density, ``_march``'s settings.
+        last: weights of the colours (hidden, features).
+        colour_bias: of every feature.
+    """
+
+    tables: tuple[np.ndarray, ...]
+    layer: tuple
+    last: Float[Tensor, "h f"]
+    colour_bias: Float[np.ndarray, " f"]
+
+    @classmethod
+    def of(cls, planes: Float[Tensor, "b 3 c h w"], decoder: PlaneDecoder, axes: tuple, config: "VolumeConfig") -> "Scenes":
+        """Planes, square, float32, on the CPU; ``axes`` are (column, row) coordinates of every plane."""
+        weight, bias = decoder.out.weight * decoder.out.gain, decoder.out.bias.contiguous()
+        table = padded_table(torch.einsum("bkchw,oc->bkohw", planes, decoder.hidden.weight * decoder.hidden.gain))
+        settings = np.array([config.density_scale, config.floor, config.skip_below, FAINT], np.float32)
+        sigma = weight[0].numpy(), np.float32(bias[0])
+        layer = (planes.shape[-1], np.array(axes), np.float32(2 / config.box), decoder.hidden.bias.numpy(), *sigma, settings)
+        tables = tuple(each.flatten(0, 2).numpy() for each in table)
+        return cls(tables, layer, weight[1:].T.contiguous(), bias[1:].numpy())
+
+    def rays_per_job(self, samples: int) -> int:
+        """So many that what a job needs stays in the cache."""
+        return max(ROOM // (self.last.shape[0] * samples), 1)
+
+
 @torch.no_grad()
 def march_rays(
     planes: Float[Tensor, "b 3 c h w"], decoder: PlaneDecoder, axes: tuple[tuple[int, int], ...], config: "VolumeConfig", bundle: Bundle,
@@ -157,30 +190,59 @@ def march_rays(
         bundle: without noise.
         hit: rays of a square picture that meet the volume.
     """
-    weight, bias = decoder.out.weight * decoder.out.gain, decoder.out.bias.contiguous()
-    table = padded_table(torch.einsum("bkchw,oc->bkohw", planes, decoder.hidden.weight * decoder.hidden.gain))
-    settings = np.array([config.density_scale, config.floor, config.skip_below, FAINT], np.float32)
-    kind = (config.activation == "softplus", config.scheme == "eg3d")
-    layer = (np.array(axes), np.float32(2 / config.box), decoder.hidden.bias.numpy(), weight[0].numpy(), np.float32(bias[0]), settings)
-    maps = torch.zeros(*hit.shape, len(weight) + 1)  # colour sums, depth, opacity
-    maps[..., -2] = -1.0
-    last, jobs, results = weight[1:].T.contiguous(), [], []
-    step = max(ROOM // (weight.shape[1] * (config.coarse + config.fine)), 1)
-    for i, texels in enumerate(table):
-        index = tiled(hit[i])
-        rays = torch.cat([bundle.origins[i, index], bundle.directions[i, index]], 1).numpy()
-        bounds = torch.stack([bundle.near[i, index], bundle.far[i, index]], 1).numpy()
-        scene = (texels.flatten(0, 2).numpy(), planes.shape[-1], *layer, *kind)
-        sums, depth = np.zeros((len(index), len(weight) - 1), np.float32), np.empty((len(index), 2), np.float32)
-        results.append((index, sums, depth))
-        for start in range(0, len(index), step):
-            at = slice(start, start + step)
+    scenes, kind = Scenes.of(planes, decoder, axes, config), (config.activation == "softplus", config.scheme == "eg3d")
+    samples = config.coarse, config.fine
+    parts, jobs = [Part.of(bundle, hit, i, scenes) for i in range(len(hit))], []
+    for table, part in zip(scenes.tables, parts, strict=True):
+        for at in part.slices(scenes.rays_per_job(sum(samples))):
+            scene = (table, *scenes.layer, *kind)
             jobs.append(
-                partial(_draw, scene, last, bias[1:].numpy(), rays[at], bounds[at], (config.coarse, config.fine), sums[at], depth[at])
+                partial(
+                    _draw, scene, scenes.last, scenes.colour_bias, part.rays[at], part.bounds[at], samples, part.sums[at], part.depth[at]
+                )
             )
     run_parallel(jobs)
-    for i, (index, sums, depth) in enumerate(results):
-        maps[i, index] = torch.from_numpy(np.concatenate([sums, depth], 1))
-    sums, depth, total = maps.split([len(weight) - 1, 1, 1], -1)
+    return gathered(parts, hit, bundle.far.max())
+
+
+@dataclass(frozen=True)
+class Part:
+    """The rays of one sample that meet the volume, tile by tile, and what was found along them.
+
+    Attributes:
+        index: among all rays.
+        rays: origin and direction.
+        bounds: near and far.
+        sums: of colours before they are scaled.
+        depth: depth (-1: nothing met) and opacity.
+    """
+
+    index: Int[Tensor, " k"]
+    rays: Float[np.ndarray, "k 6"]
+    bounds: Float[np.ndarray, "k 2"]
+    sums: Float[np.ndarray, "k f"]
+    depth: Float[np.ndarray, "k 2"]
+
+    @classmethod
+    def of(cls, bundle: Bundle, hit: Bool[Tensor, "b n"], sample: int, scenes: Scenes) -> "Part":
+        """Those of one sample of a batch; empty yet."""
+        index = tiled(hit[sample])
+        rays = torch.cat([bundle.origins[sample, index], bundle.directions[sample, index]], 1).numpy()
+        bounds = torch.stack([bundle.near[sample, index], bundle.far[sample, index]], 1).numpy()
+        return cls(index, rays, bounds, np.zeros((len(index), scenes.last.shape[1]), np.float32), np.zeros((len(index), 2), np.float32))
+
+    def slices(self, step: int) -> list[slice]:
+        """Jobs."""
+        return [slice(start, start + step) for start in range(0, len(self.index), step)]
+
+
+def gathered(parts: list[Part], hit: Bool[Tensor, "b n"], empty_depth: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Features, depths and opacities of all rays."""
+    features = parts[0].sums.shape[1]
+    maps = torch.zeros(*hit.shape, features + 2)
+    maps[..., -2] = -1.0
+    for i, part in enumerate(parts):
+        maps[i, part.index] = torch.from_numpy(np.concatenate([part.sums, part.depth], 1))
+    sums, depth, total = maps.split([features, 1, 1], -1)
     feature = (sums * COLOUR_SCALE + total * COLOUR_SHIFT) * 2 - 1  # colour_of() is affine, so it can follow the sum
-    return feature, torch.where(depth < 0, bundle.far.max(), depth), total
+    return feature, torch.where(depth < 0, empty_depth, depth), total

@@ -19,6 +19,7 @@ from core.camera import Camera, Rays, Window
 from core.render.bundle import Bundle, blank, put_back, take, worthwhile
 from core.render.decoder import COLOUR_SCALE, COLOUR_SHIFT, Activation, PlaneDecoder
 from core.render.sampling import Misses, Noise, Scheme, fill_misses, importance, merged_ranks, ray_bounds, stratified
+from core.render.shared_pass import march_shared
 from core.render.triplane import AXES, PlaneAxes, PlaneSampler, sample_planes
 
 Maps = tuple[Tensor, ...]
@@ -50,6 +51,8 @@ class VolumeConfig:
     """Samples per ray of the second pass, placed where the first found something; 0 leaves it out."""
     quick: tuple[int, int] | None = None
     """Samples of both passes after ``VolumeRenderer.quicken``; None: no fewer than that."""
+    quick_shared: bool = False
+    """Besides, on a CPU, one ray of the first pass serves four pixels (``core.render.shared_pass``)."""
     scheme: Scheme = "eg3d"
     """Strata and importance sampling as in the published code, or by the textbook (see ``core.render.sampling``)."""
     floor: float = 0.01
@@ -100,12 +103,13 @@ class VolumeRenderer(nn.Module):
         config: what it renders by; fewer samples than ``trained`` has once quickened.
         trained: as given.
         fused: on CUDA, draw with ``core.render.volume_triton`` where it fits; False: always with tensors.
+        shared: on a CPU and without gradients, four rays of a whole picture share a first pass.
     """
 
     def __init__(self, config: VolumeConfig) -> None:
         super().__init__()
         self.config = self.trained = config
-        self.fused = True
+        self.fused, self.shared = True, False
         self.decoder = PlaneDecoder(config.channels, config.hidden, config.features, config.activation, config.sigma_bias)
 
     def quicken(self) -> "VolumeRenderer":
@@ -113,12 +117,13 @@ class VolumeRenderer(nn.Module):
         if self.trained.quick is not None:
             coarse, fine = self.trained.quick
             self.config = replace(self.trained, coarse=coarse, fine=fine)
+        self.shared = self.trained.quick_shared
         return self
 
     def train(self, mode: bool = True) -> "VolumeRenderer":
         """Training needs all samples."""
         if mode:
-            self.config = self.trained
+            self.config, self.shared = self.trained, False
         return super().train(mode)
 
     def forward(
@@ -146,7 +151,11 @@ class VolumeRenderer(nn.Module):
                 march = torch.compiler.disable(self._march_fused) if torch.compiler.is_compiling() else self._march_fused
                 values = march(planes, bundle)
             else:
-                values = self._draw(planes if planes.dtype == torch.float64 else planes.float(), bundle, hit, generator is None)
+                planes = planes if planes.dtype == torch.float64 else planes.float()
+                wide = camera.rays(side // 2) if generator is None and self._shared_fits(planes, size, window) else None
+                values = (
+                    self._draw(planes, bundle, hit, generator is None) if wide is None else self._draw_shared(planes, wide, bundle, hit)
+                )
         feature, depth, weights = (rearrange(x, "b (h w) c -> b c h w", h=side) for x in values)
         return Rendering(feature, depth, weights)
 
@@ -156,6 +165,19 @@ class VolumeRenderer(nn.Module):
 
             return march_rays(planes, self.decoder, AXES[self.config.plane_axes], self.config, bundle, hit)
         return self._render(PlaneSampler(planes, self.config.plane_axes, self.config.box), bundle, hit)
+
+    def _draw_shared(self, planes: Tensor, wide: Rays, bundle: Bundle, hit: Tensor) -> Maps:
+        first, second = self._bundle(wide, None), (bundle, hit)
+        if self._compiled_fits(planes):
+            from core.render.shared_numba import march_shared as march_compiled
+
+            return march_compiled(planes, self.decoder, AXES[self.config.plane_axes], self.config, first, second)
+        return march_shared(self, planes, first, second)
+
+    def _shared_fits(self, planes: Tensor, size: int, window: Window | None) -> bool:
+        """Whether the first pass may be shared: for inference on a CPU, of whole pictures of an even size."""
+        plain = self.config.misses == "empty" and self.config.fine > 1 and window is None and size % 2 == 0
+        return self.shared and plain and planes.device.type == "cpu" and not torch.is_grad_enabled()
 
     def _fused_fits(self, planes: Tensor, bundle: Bundle) -> bool:
         """Whether ``core.render.volume_triton`` can draw this: on CUDA with Triton, up to float32, cameras without gradients."""
