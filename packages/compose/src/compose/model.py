@@ -284,8 +284,7 @@ class HTBSR(nn.Module, Pretrained):
         """The fused features (with ``final_composite`` they are added to those of the head), and the head's colours; inside the box."""
         size = self.config.fusion_size
         if self.mixer is not None and source.scenery is not None:
-            moving = self.mixer.moving(torso.hidden, size)
-            return self.mixer(head, box.cut(moving, 2), box.cut(source.scenery, 2), head_mask, person), head_rgb
+            return self.mixer(head, self.mixer.moving(torso.hidden), source.scenery, head_mask, person, box), head_rgb
         widen, between, mix = self._convolutions
         head_mask, person, background = (x.to(head) for x in (head_mask, person, box.cut(source.background, 2)))
         torso_features = box.cut(resize(widen(torso.hidden), size), 2)
