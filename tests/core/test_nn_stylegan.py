@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 from core.nn.fir_numba import blur_and_activate, fits
+from core.nn.rgb_numba import rgb_over
 from core.nn.stylegan import (
     EqualConv2d,
     EqualLinear,
@@ -128,3 +129,26 @@ def test_the_filter_is_compiled_only_where_it_can_be():
         assert not fits(image)
         assert not fits(image.double().contiguous(memory_format=torch.channels_last))
     assert not fits(image.contiguous(memory_format=torch.channels_last))
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 6, 8), (1, 16, 70, 2), (1, 5, 2, 34)])
+def test_compiled_colours_are_a_convolution_over_the_enlarged_image(shape: tuple[int, ...]):
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(shape, generator=generator).contiguous(memory_format=torch.channels_last)
+    image = torch.randn(shape[0], 4, shape[2] // 2, shape[3] // 2, generator=generator)
+    weight, bias = torch.randn(4, shape[1], generator=generator), torch.randn(4, generator=generator)
+    expected = F.conv2d(x, weight[:, :, None, None], bias) + upsample2d(image)
+    torch.testing.assert_close(rgb_over(x, weight, bias, image), expected, atol=1e-5, rtol=0)
+
+
+def test_folded_blocks_draw_what_they_did(monkeypatch):
+    torch.manual_seed(0)
+    block, x, image = SynthesisBlock(6, 5, 8).requires_grad_(False), torch.randn(2, 6, 9, 7), torch.randn(2, 3, 9, 7)
+    features, expected = block(x, image)
+    calls = []
+    monkeypatch.setattr("core.nn.rgb_numba.rgb_over", lambda *a: calls.append(1) or rgb_over(*a))
+    with torch.no_grad():
+        found = block.fold()(x, image)
+    assert calls
+    torch.testing.assert_close(found[0], features, atol=1e-5, rtol=0)
+    torch.testing.assert_close(found[1], expected, atol=1e-5, rtol=0)

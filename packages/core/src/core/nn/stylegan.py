@@ -256,10 +256,22 @@ class SynthesisBlock(nn.Module):
         elif self.conv0 is not None:
             x = self.conv0(x.contiguous(memory_format=torch.channels_last), styles.pop(0))
         x = self.conv1(x, styles.pop(0))
+        if w is None and image is not None and self._compiled_fits(x, image):
+            from core.nn.rgb_numba import rgb_over
+
+            return x, rgb_over(x, self.to_rgb.folded[:, :, 0, 0], self.to_rgb.bias, image)
         rgb = self.to_rgb(x, styles.pop(0))
         if image is not None:
             rgb = rgb.to(image.dtype) + (upsample2d(image) if self.up else image)
         return x, rgb
+
+    def _compiled_fits(self, x: Tensor, image: Tensor) -> bool:
+        """Whether ``core.nn.rgb_numba`` can draw the colours: once folded, of unlimited features in float32 on a CPU."""
+        if self.to_rgb.folded is None or self.to_rgb.folded.dtype != torch.float32 or self.to_rgb.clamp is not None or not self.up:
+            return False
+        from core.nn.rgb_numba import fits
+
+        return fits(x, image)
 
     def fold(self, dtype: torch.dtype | None = None) -> "SynthesisBlock":
         """Fix ``w = ones`` for inference: store each layer's scaled weight (exact). ``train()`` takes it back.
