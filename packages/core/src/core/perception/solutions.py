@@ -6,6 +6,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -28,9 +30,7 @@ class Solution:
         Raises:
             PortraitError: ``E_NO_MEDIAPIPE`` when MediaPipe is not installed.
         """
-        from importlib import import_module
-
-        with lock, quiet():
+        with lock, quiet(), pyplot_when_used():
             try:
                 found = import_module(f"mediapipe.python.solutions.{module}")
             except ImportError as error:
@@ -100,6 +100,28 @@ def _face_detection(process: int, full_range: bool) -> Solution:
 @cache
 def _selfie_segmentation(process: int) -> Solution:
     return Solution("selfie_segmentation", "SelfieSegmentation", model_selection=0)
+
+
+@contextmanager
+def pyplot_when_used() -> Iterator[None]:
+    """Modules that import ``matplotlib.pyplot`` meanwhile load it only when they use it.
+
+    MediaPipe imports it for pictures that it can draw, which took an eighth of the time until a first frame.
+    """
+    if "matplotlib" in sys.modules:
+        yield
+        return
+    package, pyplot = ModuleType("matplotlib"), ModuleType("matplotlib.pyplot")
+    package.pyplot = pyplot
+    pyplot.__getattr__ = lambda name: getattr(import_module("matplotlib.pyplot"), name)
+    stand_ins = {module.__name__: module for module in (package, pyplot)}
+    sys.modules.update(stand_ins)
+    try:
+        yield
+    finally:
+        for name, module in stand_ins.items():
+            if sys.modules.get(name) is module:
+                del sys.modules[name]
 
 
 @contextmanager
