@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from core.data.layers import DARKENING, inpaint_background, inpaint_torso, one_hot, split_layers
+from core.data.layers import DARKENING, RESTS, inpaint_background, inpaint_torso, one_hot, split_layers
 from core.perception.parsing import Parsing, Part
 
 pytest.importorskip("cv2")
@@ -68,6 +68,26 @@ def test_neck_continues_behind_the_head_and_darkens(portrait):
         assert colours[chin - k, 64] == pytest.approx(np.array((200, 150, 130)) * DARKENING**k, abs=6)
     assert mask[:, 20][:95].max() == 0  # nothing beside the neck
     np.testing.assert_allclose(mask[112:], (parsing.labels[112:] > 0), atol=1e-6)
+
+
+def test_hair_rests_below_the_chin_and_beside_clothes(portrait):
+    image, parsing = portrait
+    labels = parsing.labels.copy()
+    labels[40:, 34:44] = Part.HAIR  # a strand beside the face, over the shoulder and down to the border
+    labels[70:76, 84:90] = Part.CLOTHES  # a hood's edge with hair beside it, above the chin
+    labels[60:80, 90:96] = Part.HAIR
+    alpha = (labels > 0).astype(np.float32)
+    parsing = Parsing(labels, np.isin(labels, (Part.HAIR, Part.FACE_SKIN)).astype(np.float32), alpha)
+    colours, mask = inpaint_torso(image, parsing, hair_rests=True)
+    chin = int(np.flatnonzero((labels == Part.FACE_SKIN).any(1))[-1])
+    reach = round(RESTS * SIZE)
+    assert mask[chin + reach + 1 :, 36:42].min() > 0.95
+    assert 0.3 < mask[chin + reach // 2, 38] < 0.7
+    assert mask[45, 36:42].max() == 0  # beside the eyes it moves with the head
+    assert 0.5 < mask[73, 91] < 1
+    assert np.abs(colours[110, 39].astype(int) - image[110, 39]).max() <= 6
+    _, without = inpaint_torso(image, parsing)
+    assert without[120, 36:42].max() == 0
 
 
 def test_a_collar_tip_makes_no_notch(portrait):

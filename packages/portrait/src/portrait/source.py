@@ -86,7 +86,7 @@ def prepare_source(photo: "str | Path | UInt8[np.ndarray, 'h w 3']", face: FaceM
     pixels = photo if isinstance(photo, np.ndarray) else read_image(photo)
     name = "the picture" if isinstance(photo, np.ndarray) else str(photo)
     crop = square_crop(pixels, find_face(pixels, index, name), PERCEPTION_SIZE)
-    layers = split_layers(crop.image, parse(crop.image, crop.landmarks), texture=True).tensors()
+    layers = split_layers(crop.image, parse(crop.image, crop.landmarks), texture=True, hair_rests=True).tensors()
     coeffs = fit_image(face, crop.landmarks[:468])
     image = crop.image
     if size != PERCEPTION_SIZE:

@@ -111,7 +111,7 @@ def clip_of(frames: list[UInt8[np.ndarray, "s s 3"]], landmarks: Float[np.ndarra
     for index, (frame, points) in enumerate(zip(frames, landmarks, strict=True)):
         parsing = parse(frame, points, parser)
         if index == 0:
-            layers = split_layers(frame, parsing)
+            layers = split_layers(frame, parsing, hair_rests=True)
             torso = (layers.torso_image * layers.torso_mask[..., None] + 0.5).astype(np.uint8)
             tensors |= {"background": encode_picture(layers.background), "torso": encode_picture(torso)}
         alpha = parsing.head_alpha

@@ -22,6 +22,8 @@ DARKENING = 0.98
 """Factor per row of the continuation: it lies in the shade of the chin."""
 INSET = 4
 """Rows below the edge of the head from which colours are taken, because the edge itself is a mixture."""
+RESTS = 0.1
+"""How far below the chin hair rests on the torso altogether, and how far from clothes not at all, in heights of the picture."""
 TRUSTED = 10
 """Pixels of a 512 picture by which the background keeps away from the person."""
 
@@ -81,7 +83,9 @@ class SourceLayers:
         )
 
 
-def split_layers(image: UInt8[np.ndarray, "h w 3"], parsing: Parsing, smooth: bool = True, texture: bool = False) -> SourceLayers:
+def split_layers(
+    image: UInt8[np.ndarray, "h w 3"], parsing: Parsing, smooth: bool = True, texture: bool = False, hair_rests: bool = False
+) -> SourceLayers:
     """Divide a portrait so that ``background``, ``torso`` over it and ``head`` over both show the portrait again.
 
     Args:
@@ -89,8 +93,9 @@ def split_layers(image: UInt8[np.ndarray, "h w 3"], parsing: Parsing, smooth: bo
         parsing: parts of the image.
         smooth: blur the continued background more, the deeper it lies behind the person; otherwise it copies the nearest pixels exactly.
         texture: continue its texture too (``core.data.completion``), which takes about as long as all the rest.
+        hair_rests: hair on shoulders belongs to the torso as well as to the head, or a turning head would take it along.
     """
-    torso_image, torso_mask = inpaint_torso(image, parsing)
+    torso_image, torso_mask = inpaint_torso(image, parsing, hair_rests)
     background = inpaint_background(image, parsing.person_alpha, smooth, texture)
     head_image = foreground_colours(image, parsing.head_alpha)
     return SourceLayers(head_image, parsing.head_alpha, torso_image, torso_mask, background, one_hot(parsing.labels))
@@ -101,8 +106,15 @@ def one_hot(labels: UInt8[np.ndarray, "h w"]) -> Float[np.ndarray, "6 h w"]:
     return (labels[None] == np.arange(CLASSES, dtype=np.uint8)[:, None, None]).astype(np.float32)
 
 
-def inpaint_torso(image: UInt8[np.ndarray, "h w 3"], parsing: Parsing) -> tuple[UInt8[np.ndarray, "h w 3"], Float[np.ndarray, "h w"]]:
+def inpaint_torso(
+    image: UInt8[np.ndarray, "h w 3"], parsing: Parsing, hair_rests: bool = False
+) -> tuple[UInt8[np.ndarray, "h w 3"], Float[np.ndarray, "h w"]]:
     """Continue neck and clothes upwards behind the head, column by column, each row a little darker (spec section 10).
+
+    Args:
+        image: RGB.
+        parsing: parts of the image.
+        hair_rests: add hair below the chin and next to clothes.
 
     Returns:
         Colours of the torso alone, and its opacity.
@@ -125,7 +137,20 @@ def inpaint_torso(image: UInt8[np.ndarray, "h w 3"], parsing: Parsing) -> tuple[
     visible = np.clip(parsing.person_alpha - parsing.head_alpha, 0, 1)
     mask = np.maximum(visible, cv2.GaussianBlur(filled.astype(np.float32), (0, 0), max(0.6, scale)) * head)
     mask = np.maximum(mask, (filled | (_below(filled) & (neck | clothes))) * parsing.person_alpha)
+    if hair_rests:
+        mask = np.maximum(mask, _resting_hair(labels) * parsing.head_alpha)
     return np.clip(np.round(colours), 0, 255).astype(np.uint8), mask.astype(np.float32)
+
+
+def _resting_hair(labels: UInt8[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
+    """How far hair belongs to the torso too: below the chin and next to clothes it rests on them, and stays while the head turns."""
+    import cv2
+
+    rows = np.flatnonzero((labels == Part.FACE_SKIN).sum(1) > len(labels) / 64)
+    chin, reach = rows[-1] if len(rows) else len(labels), RESTS * len(labels)
+    below = ((np.arange(len(labels)) - chin) / reach)[:, None]
+    beside = 1 - cv2.distanceTransform((labels != Part.CLOTHES).astype(np.uint8), cv2.DIST_L2, 5) / reach
+    return (labels == Part.HAIR) * np.clip(np.maximum(below, beside), 0, 1)
 
 
 def _without_notches(
