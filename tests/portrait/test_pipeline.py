@@ -1,9 +1,11 @@
 import gc
 import weakref
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from compose.gaze import Eye
 from core.media.audio import read_audio, write_audio
 from core.media.video import VideoWriter, read_video, video_info
 from portrait.clip import write_clip
@@ -118,3 +120,36 @@ def test_relative_expression_starts_from_the_photograph(portrait, source, astron
     plan = portrait.plan(source, video=tmp_path / "driver.mp4", expression="relative")
     assert plan.sound is None
     assert torch.allclose(plan.motion.exp.median(0).values, source.coeffs.exp[0], atol=1e-4)
+
+
+def test_eyes_are_turned_once_for_every_gaze(portrait, source, monkeypatch):
+    calls = []
+
+    def brighter(layer, eyes, gaze):
+        calls.append(gaze)
+        return layer + gaze[0]
+
+    eye = Eye(slice(0, 2), slice(0, 2), np.ones((2, 2), np.float32), np.zeros((2, 2, 2), np.int64), np.ones(2), 1.0)
+    monkeypatch.setattr("portrait.rendering.open_eyes", lambda *_: (eye,))
+    monkeypatch.setattr("portrait.rendering.looking", brighter)
+    gaze = torch.tensor([[0.1, 0.0]] * 4 + [[0.5, 0.0]] * 4)
+    images = [frame.image for frame in portrait.render(replace(still_plan(source, 8), gaze=gaze))]
+    assert all(np.array_equal(image, images[7 * (i > 3)]) for i, image in enumerate(images))
+    assert images[7].mean() > images[0].mean()
+    assert 2 <= len(calls) <= 2 * portrait.workers
+
+
+def test_a_still_torso_is_moved_once(portrait, source, monkeypatch):
+    calls, move = [], portrait.compositor.moved_torso
+    monkeypatch.setattr(portrait.compositor, "moved_torso", lambda *a: calls.append(1) or move(*a))
+    images = [frame.image for frame in portrait.render(still_plan(source, 6))]
+    assert 1 <= len(calls) <= portrait.workers
+    monkeypatch.setattr(portrait.compositor, "moved_torso", lambda *_: None)
+    portrait._renderer._still = None
+    assert all(np.array_equal(image, frame.image) for image, frame in zip(images, portrait.render(still_plan(source, 6)), strict=True))
+    turning = still_plan(source, 3)
+    turning.motion.euler[:, 1] += torch.tensor([0.0, 0.2, 0.4])
+    calls.clear()
+    monkeypatch.setattr(portrait.compositor, "moved_torso", lambda *a: calls.append(1) or move(*a))
+    list(portrait.render(turning))
+    assert len(calls) == 3

@@ -3,6 +3,7 @@
 POSES = ("static", "idle")
 BLINK_MODES = ("natural", "model", "none", "period")
 BROWS = ("prosody",)
+GAZE_MODES = ("natural", "still")
 TIME_FILES = (".txt", ".csv")
 """What a file with the times of blinks ends with; other files are videos."""
 MOST_STEPS = 10_000

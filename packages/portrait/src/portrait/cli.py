@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 from core.allocator import keep_freed_memory
 from core.errors import PortraitError
 
-from portrait.channels import BENCHED, BLINK_MODES, BROWS, LOOKAHEADS, MOST_STEPS, POSES, PRECISIONS, TIME_FILES
+from portrait.channels import BENCHED, BLINK_MODES, BROWS, GAZE_MODES, LOOKAHEADS, MOST_STEPS, POSES, PRECISIONS, TIME_FILES
 from portrait.evaluate.command import add_evaluate, run_evaluate
 
 EXIT_FAILED, EXIT_BUG, EXIT_INTERRUPTED = 2, 1, 130
@@ -172,7 +172,12 @@ def _add_animate(commands: Any) -> None:
         help="with --video: the driver's face as it is, or its change from rest added to the photograph's (default: absolute)",
     )
     p.add_argument("--face", type=_natural, metavar="N", help="which face of the photograph, counted from 0, the largest (default: 0)")
-    p.add_argument("--seed", type=_natural, default=0, metavar="N", help="of blinks, idle motion and speech variation (default: 0)")
+    p.add_argument(
+        "--gaze",
+        choices=GAZE_MODES,
+        help="eyes that look aside now and then, or as in the photograph (default: natural with --audio, still with --video)",
+    )
+    p.add_argument("--seed", type=_natural, default=0, metavar="N", help="of blinks, gaze, idle motion and speech variation (default: 0)")
     p.add_argument(
         "--refine",
         type=_steps,
@@ -263,7 +268,7 @@ def _animate(options: argparse.Namespace) -> int:
     portrait = Portrait.from_pretrained(options.weights, options.device, face_model=options.face_model, precision=options.precision)
     plan = portrait.plan(
         options.source, options.audio, options.video, options.pose, options.background, options.blink, options.mouth_amplitude,
-        options.expression, options.seed, options.face, _progress, options.brows, options.nods, options.refine,
+        options.expression, options.seed, options.face, _progress, options.brows, options.nods, options.refine, options.gaze,
     )  # fmt: skip
     write_clip(portrait, plan, video, sheet, badge=not options.no_badge, progress=_progress)
     if options.debug:

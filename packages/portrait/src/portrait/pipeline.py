@@ -17,6 +17,7 @@ from jaxtyping import UInt8
 from portrait.background import choose_background
 from portrait.blink import apply_blinks
 from portrait.driving import drive_from_audio, drive_from_video, video_reader
+from portrait.gaze import plan_gaze
 from portrait.gestures import apply_brows, apply_nods, hear_accents
 from portrait.networks import choose_device, weights_folder
 from portrait.plan import Plan, plan_blinks, plan_brows, plan_pose
@@ -140,6 +141,7 @@ class Portrait:
         brows: str | Path | None = None,
         nods: bool = False,
         refine: int = 0,
+        gaze: str | None = None,
     ) -> Plan:
         """Read and check the input and decide every frame without rendering any.
 
@@ -153,7 +155,7 @@ class Portrait:
         prepared = self.prepare(source, face)
         scenery = choose_background(background, prepared)
         coeffs = prepared.coeffs
-        blink = blink or ("none" if audio is None else "natural")
+        blink, gaze = blink or ("none" if audio is None else "natural"), gaze or ("still" if audio is None else "natural")
         with self.timer("read driver"):
             read = video_reader(self.face, progress)
             if audio is not None:
@@ -169,7 +171,8 @@ class Portrait:
                 euler, trans = apply_nods(accents, euler, trans)
             exp = apply_blinks(self.face, coeffs.id, exp, plan_blinks(self.face, blink, frames, seed, read))
         prepared = self.refine(prepared, refine, seed, progress=progress)
-        return Plan(prepared, scenery, FaceCoeffs(coeffs.id.expand(len(exp), -1), exp, euler, trans), driving.sound)
+        motion = FaceCoeffs(coeffs.id.expand(len(exp), -1), exp, euler, trans)
+        return Plan(prepared, scenery, motion, driving.sound, plan_gaze(gaze, euler - coeffs.euler, seed))
 
     def render(self, plan: Plan, maps: Collection[int] = ()) -> Iterator[Frame]:
         """Frames of ``plan``, computed as they are asked for; memory does not grow with the length."""
@@ -200,6 +203,7 @@ class Portrait:
         brows: str | Path | None = None,
         nods: bool = False,
         refine: int = 0,
+        gaze: str | None = None,
     ) -> Iterator[Frame]:
         """Frames of the talking portrait at 25 per second, computed as they are asked for; memory does not grow with the length.
 
@@ -215,18 +219,21 @@ class Portrait:
                 video whose blinks are used; None is ``natural`` with audio, ``none`` with video (the driver blinks).
             mouth_amplitude: how far speech opens the mouth; None is what the weights were made with.
             expression: ``absolute`` copies the driver's face; ``relative`` adds its change from rest to the photograph's expression.
-            seed: of blinks, idle motion, audio-to-motion noise and refinement.
+            seed: of blinks, gaze, idle motion, audio-to-motion noise and refinement.
             face: 0 for the largest face of the photograph, 1 for the next; None takes the largest and warns if there are several.
             maps: indices of frames that shall carry their intermediate pictures.
             brows: ``prosody`` raises them on accents of the voice; a video lends its own; None leaves them to the driver.
             nods: bow the head a little on accents of the voice, on top of the pose.
             refine: steps by which the planes first learn this photograph; 0: none. ``Portrait.refine`` does it once for many clips.
+            gaze: ``natural`` looks aside now and then, ``still`` looks as the photograph does; None is ``natural`` with audio, ``still``
+                with video.
 
         Raises:
             PortraitError: unusable input, each kind with its own code.
             ValueError: arguments that contradict each other.
         """
         plan = self.plan(
-            source, audio, video, pose, background, blink, mouth_amplitude, expression, seed, face, silently, brows, nods, refine
-        )
+            source, audio, video, pose, background, blink, mouth_amplitude, expression, seed, face, silently, brows, nods, refine,
+            gaze,
+        )  # fmt: skip
         return self.render(plan, maps)

@@ -28,12 +28,14 @@ class Plan:
         background: what the person is set on, in [-1, 1].
         motion: identity (of the source), expression and pose of every frame.
         sound: read from its file while the video is written, or None.
+        gaze: yaw and pitch of the eyes away from where they look in the photograph, radians (``compose.gaze``); None: they do not move.
     """
 
     source: Source
     background: Float[Tensor, "1 3 s s"]
     motion: FaceCoeffs
     sound: Sound | None = None
+    gaze: Float[Tensor, "t 2"] | None = None
 
     def __len__(self) -> int:
         return len(self.motion)

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from animate import HeadAvatar
 from compose import HTBSR
+from compose.gaze import Eye, looking, open_eyes
 from compose.lookback import HeadSurface, LookBack, head_surface, look_back
 from compose.model import SourceFeatures
 from compose.mouth_layer import mouth_of, with_mouths
@@ -65,6 +66,7 @@ class _Scene:
     camera: Camera
     surface: HeadSurface | None
     mouth: "Mouth | None"
+    eyes: tuple[Eye, ...] = ()
 
 
 def depth_picture(depth: Float[Tensor, "b 1 s s"], weights: Float[Tensor, "b 1 s s"]) -> UInt8[np.ndarray, "b s s 3"]:
@@ -105,6 +107,7 @@ class Renderer:
         self.precision = precision
         self.avatar, self.compositor, self.face = avatar, compositor, face
         self.device, self.batch, self.timer = device, batch, timer
+        self._gaze: tuple[Tensor, list[float], Tensor] | None = None
         self._still: tuple[SourceFeatures, Tensor, Torso | None] | None = None
 
     def frames(self, plan: Plan, maps: Collection[int] = ()) -> Iterator[Frame]:
@@ -123,7 +126,9 @@ class Renderer:
             def draw(item: tuple[int, Tensor]) -> list[Frame]:
                 start, pncc = item
                 wanted = [i for i in range(len(pncc)) if start + i in maps]
-                images, extra = self._batch(scene, plan.motion[start : start + len(pncc)], pncc, wanted)
+                part = slice(start, start + len(pncc))
+                gaze = None if plan.gaze is None else plan.gaze[part]
+                images, extra = self._batch(scene, plan.motion[part], pncc, wanted, gaze)
                 shown = ({name: pictures[i] for name, pictures in extra.items()} if i in wanted else {} for i in range(len(images)))
                 return [Frame(start + i, image, map_) for i, (image, map_) in enumerate(zip(images, shown, strict=True))]
 
@@ -151,15 +156,17 @@ class Renderer:
             camera = self._camera(source.coeffs)
             planes = self._canonical(source.head.to(self.device), camera) if source.planes is None else source.planes.to(self.device)
             layers = (source.torso, source.segmap, plan.background, source.torso_mask, source.head, source.head_mask)
-            features = self.compositor.prepare(*(x.to(self.device) for x in layers), face_points(self.face, source.coeffs))
-            surface = mouth = None
+            points = face_points(self.face, source.coeffs)
+            features = self.compositor.prepare(*(x.to(self.device) for x in layers), points)
+            surface, mouth, eyes = None, None, ()
             if self.compositor.config.head_skip:
+                eyes = open_eyes(points[0].cpu().numpy(), self.compositor.config.image_size)
                 mouth = mouth_of(self.face, to_network(source.image, self.compositor.config.image_size), source.coeffs)
                 head = self.avatar.renderer.render_raw(planes, camera)
                 surface = self._surface(head, camera, source.coeffs, source.coeffs.exp, source.head_mask.to(self.device))
             with computing(self.precision, self.device):
                 rest = self.avatar.adapter.at_rest(pnccs[1], pnccs[0])
-        return _Scene(planes, features, *pnccs, rest, source.keypoints.to(self.device), source.coeffs, camera, surface, mouth)
+        return _Scene(planes, features, *pnccs, rest, source.keypoints.to(self.device), source.coeffs, camera, surface, mouth, eyes)
 
     def _canonical(self, head: Tensor, camera: Camera) -> Tensor:
         with computing(self.precision, self.device):
@@ -179,6 +186,19 @@ class Renderer:
         surface = self._surface(head, camera, part, scene.coeffs.exp.expand(n, -1))
         view = look_back(surface, camera, _repeat(scene.surface, n), _repeat(scene.camera, n))
         return with_mouths(view, [scene.mouth] * n, part, self.compositor.config.image_size)
+
+    def _looking(self, scene: _Scene, gaze: Tensor | None, n: int) -> SourceFeatures:
+        """The source for ``n`` frames, its eyes turned; one pair of eyes is turned once for all frames until it turns again."""
+        features, head = _repeat(scene.features, n), scene.features.head
+        if gaze is None or head is None or not scene.eyes:
+            return features
+        heads = []
+        for each in gaze.tolist():
+            last = self._gaze
+            if last is None or last[0] is not head or last[1] != each:
+                self._gaze = last = head, each, looking(head, scene.eyes, tuple(each))
+            heads.append(last[2])
+        return replace(features, head=torch.cat(heads) if n > 1 else heads[0])
 
     def _torso(self, scene: _Scene, keypoints: Tensor) -> Torso | None:
         """That of the frame before while the person keeps still, as with ``--pose static``."""
@@ -204,7 +224,7 @@ class Renderer:
 
     @torch.inference_mode()
     def _batch(
-        self, scene: _Scene, part: FaceCoeffs, pncc: Tensor, wanted: list[int]
+        self, scene: _Scene, part: FaceCoeffs, pncc: Tensor, wanted: list[int], gaze: Tensor | None = None
     ) -> tuple[UInt8[np.ndarray, "b s s 3"], dict[str, UInt8[np.ndarray, "b s s 3"]]]:
         n = len(part)
         keypoints = followed_keypoints(self.face, scene.coeffs, part, self.compositor.config.follows).to(self.device)
@@ -216,8 +236,9 @@ class Renderer:
         with self.timer("look back", n):
             view = self._look_back(scene, head, part, camera)
         with self.timer("super-resolution", n):
+            features = self._looking(scene, gaze, n)
             composite = self.compositor(
-                head.feature, head.weights, _repeat(scene.features, n), scene.keypoints.expand(n, -1, -1), keypoints, view,
+                head.feature, head.weights, features, scene.keypoints.expand(n, -1, -1), keypoints, view,
                 self._torso(scene, keypoints),
             )  # fmt: skip
             images = to_image(composite.image)

@@ -92,21 +92,25 @@ class Eyes:
                 positive pitch down.
         """
         uvw = mesh.uvw.copy()
-        back = _direction(self.rest) @ _direction(np.clip(gaze, -MAX_GAZE, MAX_GAZE)).T
+        back = direction(self.rest) @ direction(np.clip(gaze, -MAX_GAZE, MAX_GAZE)).T
         for eye in range(2):
             part = slice(self.first + eye * self.count, self.first + (eye + 1) * self.count)
             points = mesh.vertices[part].astype(np.float64)
             flat = (points[:, :2] - self.middle[eye]) / self.radius[eye]
-            height = np.sqrt(np.maximum(1 - (flat**2).sum(1), 0.36))  # beyond the ball's edge it goes on as a cylinder
-            source = np.concatenate([flat, height[:, None]], 1) @ back.T
-            points[:, :2] += (source[:, :2] - flat) * self.radius[eye]
+            points[:, :2] += (ball_back(flat, back) - flat) * self.radius[eye]
             uvw[part] = projective_uvw(pose.apply(points))
             uvw[part, 1] += DROP * uvw[part, 2]
         return uvw
 
 
-def _direction(gaze: Float[np.ndarray, "2"]) -> Float[np.ndarray, "3 3"]:
-    """Rotation that takes straight ahead (+z) to a gaze."""
+def ball_back(flat: Float[np.ndarray, "n 2"], back: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, "n 2"]:
+    """Where points in front of a ball of radius 1 (x and y up from its middle) come from when ``back`` takes its turn back."""
+    height = np.sqrt(np.maximum(1 - (flat**2).sum(1), 0.36))  # beyond the ball's edge it goes on as a cylinder
+    return (np.concatenate([flat, height[:, None]], 1) @ back.T)[:, :2]
+
+
+def direction(gaze: Float[np.ndarray, "2"]) -> Float[np.ndarray, "3 3"]:
+    """Rotation that takes straight ahead (+z) to a gaze, yaw and pitch in radians: positive yaw looks along +x, positive pitch down."""
     (cy, sy), (cp, sp) = ((np.cos(a), np.sin(a)) for a in gaze)
     return np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]]) @ np.array([[1, 0, 0], [0, cp, -sp], [0, sp, cp]])
 
