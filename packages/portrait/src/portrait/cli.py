@@ -238,6 +238,15 @@ def _progress(items: Iterator[Any], label: str, total: int) -> Iterator[Any]:
     )
 
 
+def _warn_of_compiling() -> None:
+    """Say why the very first frame on a machine takes long."""
+    from core.compiled import on_disk
+    from core.render.shared_numba import second
+
+    if not on_disk(second):
+        print("Compiling for this machine, which takes up to a minute and is done once.", file=sys.stderr)
+
+
 def _say(text: str) -> None:
     """Print ``text`` whatever characters a file name is made of."""
     encoding = sys.stdout.encoding or "utf-8"
@@ -270,6 +279,7 @@ def _animate(options: argparse.Namespace) -> int:
         options.source, options.audio, options.video, options.pose, options.background, options.blink, options.mouth_amplitude,
         options.expression, options.seed, options.face, _progress, options.brows, options.nods, options.refine, options.gaze,
     )  # fmt: skip
+    _warn_of_compiling()
     write_clip(portrait, plan, video, sheet, badge=not options.no_badge, progress=_progress)
     if options.debug:
         print(f"mean time: {portrait.timer.report()}; peak memory {peak_memory_mib():.0f} MiB", file=sys.stderr)
@@ -312,6 +322,7 @@ def _mesh(options: argparse.Namespace) -> int:
 def _demo(options: argparse.Namespace) -> int:
     from portrait.demo import demo
 
+    _warn_of_compiling()
     demo(options.out, options.weights, options.device, progress=_progress, face_model=options.face_model)
     return 0
 

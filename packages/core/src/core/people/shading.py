@@ -114,7 +114,8 @@ def shade(solid, fringe, step, wardrobe, colour, depth, labels):
             elif _anything(r, c, step, kind, soft):
                 pixel[:] = 0
                 depth[row, column], labels[row, column] = _mixed_pixel(r, c, step, solid, fringe, wardrobe, pixel, tone)
-                colour[row, column] = pixel
+                for q in range(4):  # assigning the array would compile the formatting of an error message, for seconds
+                    colour[row, column, q] = pixel[q]
 
 
 @compiled
