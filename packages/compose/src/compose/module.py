@@ -37,6 +37,7 @@ from compose.lookback import LookBack, head_surface, look_back
 from compose.model import HTBSR, Composite
 from compose.mouth_layer import mouth_of, with_mouths
 from compose.objective import ComposeWeights, compose_losses
+from compose.recolour import recoloured
 from compose.warping import resize
 
 
@@ -55,6 +56,7 @@ class ComposeModule(StageModule):
         keypoint_source: Literal["face", "learned"] = "face",
         inpaint: bool = True,
         source_every: int = 4,
+        recolour: float = 0.0,
         seed: int = 0,
         face_model: str = "embedded",
         effort: Effort = Effort(),  # noqa: B008 - frozen
@@ -72,6 +74,7 @@ class ComposeModule(StageModule):
             keypoint_source: what drives the torso: key points of the 3DMM, or such as a network finds by itself (an ablation).
             inpaint: feed the background with the person painted out (False: the source picture as it is, an ablation).
             source_every: the source frame is its own target every so many steps; 0: never.
+            recolour: share of the steps that show people before backgrounds of other colours (``compose.recolour``).
             seed: of ray jitter.
             face_model: ``embedded``, or a folder with the files of BFM 2009 (docs/faces.md); that of stage 2 and of the clips.
             effort: gradient accumulation and compilation.
@@ -93,7 +96,7 @@ class ComposeModule(StageModule):
         self.perceptual = build_perceptual(vgg) if weights.perceptual else None
         self.weights = weights
         self.inpaint = inpaint
-        self.source_every = source_every
+        self.source_every, self.recolour = source_every, recolour
 
     def networks(self) -> dict[str, Pretrained]:
         """``htbsr``."""
@@ -128,6 +131,9 @@ class ComposeModule(StageModule):
         if self.source_every and self.global_step % self.source_every == 0:
             batch = replace(batch, target=batch.source)
         generator = self.randomness()
+        colours = torch.Generator().manual_seed(self._stream())
+        if self.recolour and torch.rand((), generator=colours) < self.recolour:
+            batch = recoloured(batch, colours)
         head, composite = self._compose(batch, generator)
         losses = compose_losses(composite, batch.target, self.weights, self.perceptual)
         if self.htbsr.detector is not None and self.weights.equivariance:
