@@ -21,6 +21,8 @@ FADE = 0.9
 """Weight of a pixel of the hole for every pixel that it lies deeper: what is far inside was guessed from guesses."""
 BAND = 0.16
 """How deep into the hole texture goes, in heights of the picture; over its second half it fades into the guess."""
+EDGE = 0.007
+"""How deep the guess goes, in heights; it gives way to texture over as much again. So near to what is known it is the best guess there is."""
 FAR = 1e30
 
 
@@ -66,8 +68,8 @@ def complete(
             filled = level.image.reshape(height, width, 3)
     if filled.shape != image.shape:
         return guess
-    depth = cv2.distanceTransform((~known).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_3) / (BAND * len(image))
-    share = np.clip(2 - 2 * depth, 0, 1)[..., None]
+    depth = cv2.distanceTransform((~known).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_3) / len(image)
+    share = np.clip(np.minimum(2 - 2 * depth / BAND, (depth - EDGE) / EDGE), 0, 1)[..., None]
     mixed = np.where(known[..., None], image, share * filled + (1 - share) * guess)
     return np.clip(np.round(mixed), 0, 255).astype(np.uint8)
 
