@@ -23,6 +23,10 @@ BAND = 0.16
 """How deep into the hole texture goes, in heights of the picture; over its second half it fades into the guess."""
 EDGE = 0.007
 """How deep the guess goes, in heights; it gives way to texture over as much again. So near to what is known it is the best guess there is."""
+WISPS, ENOUGH = 0.05, 0.05
+"""Heights of the picture around the hole from which nothing is copied, for strands of hair may stray there; share of it that must be left."""
+LIGHT = 0.03
+"""Changes over more than this, in heights, are those of the guess."""
 FAR = 1e30
 
 
@@ -68,10 +72,20 @@ def complete(
             filled = level.image.reshape(height, width, 3)
     if filled.shape != image.shape:
         return guess
+    filled = filled + _smooth_difference(guess.astype(np.float32) - filled, ~known)
     depth = cv2.distanceTransform((~known).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_3) / len(image)
     share = np.clip(np.minimum(2 - 2 * depth / BAND, (depth - EDGE) / EDGE), 0, 1)[..., None]
     mixed = np.where(known[..., None], image, share * filled + (1 - share) * guess)
     return np.clip(np.round(mixed), 0, 255).astype(np.uint8)
+
+
+def _smooth_difference(difference: Float[np.ndarray, "h w 3"], hole: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, "h w 3"]:
+    """Its slow changes inside the hole: light falls differently on what is copied from elsewhere."""
+    import cv2
+
+    size, inside = (0, 0), hole.astype(np.float32)
+    share = cv2.GaussianBlur(inside, size, LIGHT * len(hole))[..., None]
+    return cv2.GaussianBlur(difference * inside[..., None], size, LIGHT * len(hole)) / np.maximum(share, 1e-3)
 
 
 def _matched(level: _Level, coarse: Int[np.ndarray, "h2 w2 2"] | None, rounds: int, seed: int) -> Int[np.ndarray, "h w 2"]:
@@ -113,7 +127,9 @@ def _level(image: np.ndarray, known: np.ndarray, guess: np.ndarray, height: int,
     mixed = cv2.resize(np.where(known[..., None], image, guess).astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
     hole = small < 0.999
     patch = np.ones((2 * REACH + 1,) * 2, np.uint8)
-    source = cv2.erode((~hole).astype(np.uint8), patch, borderType=cv2.BORDER_CONSTANT, borderValue=0) > 0
+    whole = cv2.erode((~hole).astype(np.uint8), patch, borderType=cv2.BORDER_CONSTANT, borderValue=0) > 0
+    clean = whole & (cv2.distanceTransform((~hole).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_3) > WISPS * height)
+    source = clean if clean.mean() > ENOUGH else whole
     target = cv2.dilate(hole.astype(np.uint8), patch) > 0
     depth = cv2.distanceTransform(hole.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_3)
     near = depth * (image.shape[0] / height) < BAND * image.shape[0]
