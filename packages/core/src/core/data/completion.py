@@ -22,9 +22,9 @@ FADE = 0.9
 BAND = 0.16
 """How deep into the hole texture goes, in heights of the picture; over its second half it fades into the guess."""
 EDGE = 0.007
-"""How deep the guess goes, in heights; it gives way to texture over as much again. So near to what is known it is the best guess there is."""
+"""How deep the guess goes, in heights; it gives way to texture over as much again. So near to what is known it is the best there is."""
 WISPS, ENOUGH = 0.05, 0.05
-"""Heights of the picture around the hole from which nothing is copied, for strands of hair may stray there; share of it that must be left."""
+"""Heights of the picture around the hole from which nothing is copied, for strands of hair may stray there; the share that must be left."""
 LIGHT = 0.03
 """Changes over more than this, in heights, are those of the guess."""
 FAR = 1e30
