@@ -37,7 +37,7 @@ def with_mouths(view: LookBack, mouths: "Sequence[Mouth | None]", coeffs: FaceCo
         coeffs: expressions and poses of the frames.
         size: side of the finished picture.
     """
-    layer = view.place.new_zeros(len(view.place), 4, size, size)
+    layer, seen, scale = view.place.new_zeros(len(view.place), 4, size, size), view.seen.clone(), size // view.seen.shape[-1]
     for number, mouth in enumerate(mouths):
         if mouth is None:
             return view
@@ -46,5 +46,8 @@ def with_mouths(view: LookBack, mouths: "Sequence[Mouth | None]", coeffs: FaceCo
         window = layer[number, :, top : top + share.shape[0], left : left + share.shape[1]]
         window[:3] = rearrange(torch.from_numpy(colours), "h w c -> c h w").to(layer) / 127.5 - 1
         window[3] = torch.from_numpy(share).to(layer)
-    seen = torch.maximum(view.seen, F.interpolate(layer[:, 3:], view.seen.shape[-2:], mode="area"))
+        coarse = [slice(start // scale, -(-(start + length) // scale)) for start, length in zip((top, left), share.shape, strict=True)]
+        rows, columns = (slice(part.start * scale, part.stop * scale) for part in coarse)
+        part = seen[number, :, coarse[0], coarse[1]]
+        torch.maximum(part, F.avg_pool2d(layer[number, 3:, rows, columns], scale), out=part)
     return replace(view, seen=seen, mouth=layer)

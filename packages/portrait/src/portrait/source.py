@@ -67,7 +67,7 @@ def to_network(image: UInt8[np.ndarray, "h w 3"], size: int) -> Float[Tensor, "1
 
 def to_image(image: Float[Tensor, "b 3 s s"]) -> UInt8[np.ndarray, "b s s 3"]:
     """[-1, 1] to uint8 RGB, rounded."""
-    pixels = ((image.clamp(-1, 1) + 1) * 127.5 + 0.5).to(torch.uint8)
+    pixels = image.clamp(-1, 1).add_(1).mul_(127.5).add_(0.5).to(torch.uint8)
     return rearrange(pixels, "b c h w -> b h w c").contiguous().cpu().numpy()
 
 

@@ -4,6 +4,7 @@ Networks of the size of ``tiny`` draw teeth as a grey blur; ``compose`` lays the
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -62,6 +63,11 @@ class Mouth:
         mesh = HeadMesh.cat([face_surface(triangles, fitted, pose, LAYER_FRONT), *mouth_meshes(fitted, lips, pose)])
         return cls(motion, mesh, textures, lips)
 
+    @cached_property
+    def _no_classes(self) -> UInt8[np.ndarray, "5 c c"]:
+        """Labels that nobody asks for."""
+        return np.zeros(self.textures.shape[:3], np.uint8)
+
     def draw(
         self, exp: Float[np.ndarray, "64"], euler: Float[np.ndarray, "3"], trans: Float[np.ndarray, "3"], size: int
     ) -> tuple[UInt8[np.ndarray, "h w 3"], Float[np.ndarray, "h w"], tuple[int, int]]:
@@ -94,7 +100,8 @@ class Mouth:
         gain[LAYER_MADE] = mouth_light(self.motion.measured + motion)
         colour, depth = np.zeros((height, width, 4), np.float32), np.zeros((height, width), np.float32)
         nothing = np.zeros_like(near), np.zeros_like(texel), np.zeros_like(kind)
-        classes = np.zeros(self.textures.shape[:3], np.uint8)
-        shade((near, texel, kind), nothing, STEP, (self.textures, classes, gain), colour, depth, np.zeros((height, width), np.uint8))
+        shade(
+            (near, texel, kind), nothing, STEP, (self.textures, self._no_classes, gain), colour, depth, np.zeros((height, width), np.uint8)
+        )
         behind = np.isin(kind, (LAYER_TEETH + 1, LAYER_MADE + 1)).reshape(height, STEP, width, STEP)
         return np.clip(colour[..., :3] + 0.5, 0, 255).astype(np.uint8), behind.mean((1, 3), dtype=np.float32), (int(low[0]), int(low[1]))
