@@ -201,7 +201,9 @@ class Renderer:
         return replace(features, head=torch.cat(heads) if n > 1 else heads[0])
 
     def _torso(self, scene: _Scene, keypoints: Tensor) -> Torso | None:
-        """That of the frame before while the person keeps still, as with ``--pose static``."""
+        """That of the frame before while the person keeps still, as with ``--pose static``. A GPU would have to wait for the comparison."""
+        if self.device.type != "cpu":
+            return None
         last = self._still
         if last is None or last[0] is not scene.features or not torch.equal(last[1], keypoints):
             n = len(keypoints)
