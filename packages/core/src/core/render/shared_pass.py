@@ -42,11 +42,11 @@ def march_shared(
     config, sampler = volume.config, PlaneSampler(planes, volume.config.plane_axes, volume.config.box)
     (bundle, hit), (wide, wide_hit) = second, first
     depths = stratified(wide.near, wide.far, config.coarse, config.scheme, wide.coarse_noise)
-    sigma, _ = volume._query(sampler, wide, depths)
+    sigma, _ = volume.query(sampler, wide, depths)
     weights = spread(volume.interval_weights(depths, sigma) * wide_hit[..., None], int(hit.shape[1] ** 0.5))
     depths = stratified(bundle.near, bundle.far, config.coarse, config.scheme, bundle.coarse_noise)
     depths = importance(depths, weights, config.fine, config.scheme, bundle.fine_noise, config.floor)
-    sigma, logits = volume._query(sampler, bundle, depths)
-    found = volume._shade(depths, sigma, None, [logits], bundle.far.max())
+    sigma, logits = volume.query(sampler, bundle, depths)
+    found = volume.shade(depths, sigma, None, [logits], bundle.far.max())
     shown = (hit & (weights.sum(-1) > config.skip_below))[..., None]
     return tuple(torch.where(shown, x, x.new_tensor(empty)) for x, empty in zip(found, (-1.0, float(bundle.far.max()), 0.0), strict=True))

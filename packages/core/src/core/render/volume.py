@@ -253,9 +253,9 @@ class VolumeRenderer(nn.Module):
         """Feature in [-1, 1] (b, n, f), depth and opacity (b, n, 1) of rays."""
         config = self.config
         depths = stratified(bundle.near, bundle.far, config.coarse, config.scheme, bundle.coarse_noise)
-        sigma, logits = self._query(sampler, bundle, depths)
+        sigma, logits = self.query(sampler, bundle, depths)
         if not config.fine:
-            return self._shade(depths, sigma, None, [logits], empty_depth)
+            return self.shade(depths, sigma, None, [logits], empty_depth)
         with torch.no_grad():
             weights = self.interval_weights(depths, sigma)
         coarse = (depths, sigma, logits, weights)
@@ -264,7 +264,7 @@ class VolumeRenderer(nn.Module):
         index = worthwhile(weights.sum(-1) > config.skip_below)
         if index is None:
             return self._refine(sampler, bundle, coarse, empty_depth)
-        rough = self._shade(depths, sigma, None, [logits], empty_depth)
+        rough = self.shade(depths, sigma, None, [logits], empty_depth)
         fine = self._refine(sampler, bundle.take(index), tuple(take(x, index) for x in coarse), empty_depth)
         return tuple(put_back(x, index, whole) for x, whole in zip(fine, rough, strict=True))
 
@@ -273,9 +273,9 @@ class VolumeRenderer(nn.Module):
         depths, sigma, logits, weights = coarse
         with torch.no_grad():
             fine, rank = self._second_pass(bundle, depths, weights)
-        fine_sigma, fine_logits = self._query(sampler, bundle, fine)
+        fine_sigma, fine_logits = self.query(sampler, bundle, fine)
         depths, sigma = merged([depths, fine], rank), merged([sigma, fine_sigma], rank)
-        return self._shade(depths, sigma, rank, [logits, fine_logits], empty_depth)
+        return self.shade(depths, sigma, rank, [logits, fine_logits], empty_depth)
 
     def _second_pass(self, bundle: Bundle, depths: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
         """Depths of the second pass, and where those of both belong among all."""
@@ -283,7 +283,7 @@ class VolumeRenderer(nn.Module):
         fine = importance(depths, weights, config.fine, config.scheme, bundle.fine_noise, config.floor)
         return fine, merged_ranks(depths, fine)
 
-    def _shade(self, depths: Tensor, sigma: Tensor, rank: Tensor | None, logits: list[Tensor], empty_depth: Tensor) -> Maps:
+    def shade(self, depths: Tensor, sigma: Tensor, rank: Tensor | None, logits: list[Tensor], empty_depth: Tensor) -> Maps:
         """Composite sorted depths and densities; ``rank`` tells where the unsorted colours ``logits`` belong among them."""
         weights = self.interval_weights(depths, sigma)
         share = (F.pad(weights, (1, 0)) + F.pad(weights, (0, 1))) / 2
@@ -307,7 +307,7 @@ class VolumeRenderer(nn.Module):
         before = optical.cumsum(-1) - optical
         return torch.exp(-before) * -torch.expm1(-optical)
 
-    def _query(self, sampler: PlaneSampler, bundle: Bundle, depths: Tensor) -> tuple[Tensor, Tensor]:
+    def query(self, sampler: PlaneSampler, bundle: Bundle, depths: Tensor) -> tuple[Tensor, Tensor]:
         """Raw density (b, n, s) and colour logits (b, n, s, f) at depths along rays."""
         points = bundle.origins[:, :, None] + depths[..., None] * bundle.directions[:, :, None]
         sigma, logits = self.decoder(sampler(rearrange(points, "b n s k -> b (n s) k")))
