@@ -30,10 +30,10 @@ def blended(
     """``blended_torch`` on torch's number of threads."""
     b, n, height, width = head.shape
     out = torch.empty((b, n, height, width), memory_format=torch.channels_last)
-    rows = [x.permute(0, 2, 3, 1).contiguous().numpy() for x in (head, torso, scenery, out)]
+    rows = [x.permute(0, 2, 3, 1).contiguous().flatten(2).numpy() for x in (head, torso, scenery, out)]
     covers = [mask.contiguous().numpy() for mask in masks]
     corner, scale = np.array([2 * box.top, 2 * box.left]), np.float32(scenery.shape[-1] / torso.shape[-1])
-    settings = bias.numpy(), np.float32(slope), corner, scale, (0,) * n
+    settings = bias.repeat(width).numpy(), np.float32(slope), corner, scale, (0,) * n
     run_parallel(
         [
             partial(_blend, *(x[i] for x in rows[:3]), *(x[i, 0] for x in covers), *settings, rows[3][i], top, min(top + BAND, height))
@@ -49,24 +49,33 @@ def _blend(
     head: np.ndarray, torso: np.ndarray, scenery: np.ndarray, head_mask: np.ndarray, person: np.ndarray, bias: np.ndarray,
     slope: np.float32, corner: np.ndarray, scale: np.float32, lanes: tuple, out: np.ndarray, top: int, bottom: int,
 ) -> None:  # fmt: skip
-    """Rows ``top`` to ``bottom`` of the box whose upper left pixel is ``corner``; ``lanes`` is as long as there are channels."""
-    size = torso.shape[0]
-    line = np.empty((size, len(lanes)), np.float32)
+    """Rows ``top`` to ``bottom`` of the box whose upper left pixel is ``corner``.
+
+    A row is all channels of its first pixel, then of the next; ``lanes`` is as long as there are channels.
+    """
+    size, length = torso.shape[0], out.shape[1]
+    line, below = np.empty(torso.shape[1], np.float32), np.empty(length, np.float32)
+    front, whole = np.empty(length, np.float32), np.empty(length, np.float32)
+    start = corner[1] * len(lanes)
     for y in range(top, bottom):
         at = max((np.float32(corner[0] + y) + HALF) / scale - HALF, ZERO)
         first = min(int(at), size - 1)
-        second, share = min(first + 1, size - 1), at - np.float32(first)
-        for i in range(size):
-            for j in range(len(lanes)):
-                line[i, j] = torso[first, i, j] + share * (torso[second, i, j] - torso[first, i, j])
-        for x in range(out.shape[1]):
+        share, upper, lower = at - np.float32(first), torso[first], torso[min(first + 1, size - 1)]
+        for i in range(line.shape[0]):
+            line[i] = upper[i] + share * (lower[i] - upper[i])
+        for x in range(length // len(lanes)):
             at = max((np.float32(corner[1] + x) + HALF) / scale - HALF, ZERO)
             first = min(int(at), size - 1)
-            second, share = min(first + 1, size - 1), at - np.float32(first)
-            front, whole = head_mask[y, x], person[y, x]
+            share, left, right = at - np.float32(first), first * len(lanes), min(first + 1, size - 1) * len(lanes)
+            into, covered, filled = x * len(lanes), head_mask[y, x], person[y, x]
             for j in range(len(lanes)):
-                below = line[first, j] + share * (line[second, j] - line[first, j])
-                below += front * (head[y, x, j] - below)
-                behind = scenery[corner[0] + y, corner[1] + x, j]
-                value = behind + whole * (below - behind) + bias[j]
-                out[y, x, j] = max(value, slope * value)
+                below[into + j] = line[left + j] + share * (line[right + j] - line[left + j])
+            for j in range(len(lanes)):
+                front[into + j] = covered
+            for j in range(len(lanes)):
+                whole[into + j] = filled
+        above, behind, row = head[y], scenery[corner[0] + y, start : start + length], out[y]
+        for i in range(length):  # one long loop, or the compiler would not work on several numbers at once
+            value = below[i] + front[i] * (above[i] - below[i])
+            value = behind[i] + whole[i] * (value - behind[i]) + bias[i]
+            row[i] = max(value, slope * value)
