@@ -33,7 +33,7 @@ def test_help_names_every_default(capsys):
         main(["animate", "--help"])
     assert stop.value.code == 0
     text = capsys.readouterr().out
-    assert text.count("default:") == 13
+    assert text.count("default:") == 14
 
 
 @pytest.mark.parametrize(
