@@ -241,9 +241,9 @@ def _progress(items: Iterator[Any], label: str, total: int) -> Iterator[Any]:
 def _warn_of_compiling() -> None:
     """Say why the very first frame on a machine takes long."""
     from core.compiled import on_disk
-    from core.render.shared_numba import second
+    from core.render.shared_numba import look_again
 
-    if not on_disk(second):
+    if not on_disk(look_again):
         print("Compiling for this machine, which takes up to a minute and is done once.", file=sys.stderr)
 
 

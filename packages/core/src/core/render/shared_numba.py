@@ -62,7 +62,7 @@ def _first(
 
 
 @compiled
-def second(
+def look_again(
     table: np.ndarray, side: int, axes: np.ndarray, scale: np.float32, bias: np.ndarray, sigma_row: np.ndarray,
     sigma_bias: np.float32, settings: np.ndarray, soft: bool, published: bool, rays: np.ndarray, bounds: np.ndarray, weights: np.ndarray,
     fine: int, lanes: tuple, embedded: np.ndarray, share: np.ndarray, owner: np.ndarray, out: np.ndarray,
@@ -97,7 +97,7 @@ def _draw(scene: tuple, scenes: Scenes, part: Part, at: slice, weights: np.ndarr
     embedded = torch.empty(len(rays) * fine, hidden)
     share, owner = np.empty(len(embedded), np.float32), np.empty(len(embedded), np.int64)
     lanes = (0,) * hidden
-    used = second(*scene, rays, part.bounds[at], weights, fine, lanes, embedded.numpy(), share, owner, part.depth[at])
+    used = look_again(*scene, rays, part.bounds[at], weights, fine, lanes, embedded.numpy(), share, owner, part.depth[at])
     logits = torch.mm(embedded[:used], scenes.last).numpy()
     colour(logits, scenes.colour_bias, share, owner, (0,) * features, part.sums[at])
 
