@@ -56,12 +56,11 @@ def open_eyes(landmarks: Float[np.ndarray, "468 2"], size: int) -> tuple[Eye, ..
 def _eye(lids: Float[np.ndarray, "n 2"], size: int) -> Eye | None:
     import cv2
 
-    width = float(np.linalg.norm(lids[8] - lids[0]))
-    height = float(
-        np.abs(np.linalg.det(np.stack([lids - lids[0], np.broadcast_to(lids[8] - lids[0], lids.shape)], 1))).max() / max(width, 1e-6)
-    )
+    along = lids[8] - lids[0]  # from corner to corner
+    width = float(np.linalg.norm(along))
+    height = np.ptp((lids - lids[0]) @ [-along[1], along[0]]) / max(width, 1e-6)
     low, high = np.floor(lids.min(0) - MARGIN * width).astype(int), np.ceil(lids.max(0) + MARGIN * width).astype(int)
-    if width < 6 or height < 0.5 * OPEN * width or low.min() < 0 or high.max() > size:
+    if width < 6 or height < OPEN * width or low.min() < 0 or high.max() > size:
         return None
     shape = (high - low)[::-1] * SUPER
     area = cv2.fillPoly(np.zeros(shape, np.uint8), [np.round((lids - low) * SUPER).astype(np.int32)], 255)

@@ -175,7 +175,8 @@ def _add_animate(commands: Any) -> None:
     p.add_argument(
         "--gaze",
         choices=GAZE_MODES,
-        help="eyes that look aside now and then, or as in the photograph (default: natural with --audio, still with --video)",
+        help="eyes that look aside now and then, or as in the photograph; only weights that look back at the photograph, as tiny does, "
+        "can turn eyes (default: natural with --audio, still with --video)",
     )
     p.add_argument("--seed", type=_natural, default=0, metavar="N", help="of blinks, gaze, idle motion and speech variation (default: 0)")
     p.add_argument(
@@ -238,12 +239,14 @@ def _progress(items: Iterator[Any], label: str, total: int) -> Iterator[Any]:
     )
 
 
-def _warn_of_compiling() -> None:
-    """Say why the very first frame on a machine takes long."""
+def _warn_of_compiling(options: argparse.Namespace) -> None:
+    """Say why the very first frame of the embedded networks on a machine takes long; GPUs and other networks take other ways."""
     from core.compiled import on_disk
     from core.render.shared_numba import look_again
 
-    if not on_disk(look_again):
+    from portrait.networks import choose_device
+
+    if options.weights == "tiny" and choose_device(options.device).type == "cpu" and not on_disk(look_again):
         print("Compiling for this machine, which takes up to a minute and is done once.", file=sys.stderr)
 
 
@@ -279,7 +282,7 @@ def _animate(options: argparse.Namespace) -> int:
         options.source, options.audio, options.video, options.pose, options.background, options.blink, options.mouth_amplitude,
         options.expression, options.seed, options.face, _progress, options.brows, options.nods, options.refine, options.gaze,
     )  # fmt: skip
-    _warn_of_compiling()
+    _warn_of_compiling(options)
     write_clip(portrait, plan, video, sheet, badge=not options.no_badge, progress=_progress)
     if options.debug:
         print(f"mean time: {portrait.timer.report()}; peak memory {peak_memory_mib():.0f} MiB", file=sys.stderr)
@@ -322,7 +325,7 @@ def _mesh(options: argparse.Namespace) -> int:
 def _demo(options: argparse.Namespace) -> int:
     from portrait.demo import demo
 
-    _warn_of_compiling()
+    _warn_of_compiling(options)
     demo(options.out, options.weights, options.device, progress=_progress, face_model=options.face_model)
     return 0
 

@@ -226,7 +226,7 @@ class Portrait:
             nods: bow the head a little on accents of the voice, on top of the pose.
             refine: steps by which the planes first learn this photograph; 0: none. ``Portrait.refine`` does it once for many clips.
             gaze: ``natural`` looks aside now and then, ``still`` looks as the photograph does; None is ``natural`` with audio, ``still``
-                with video.
+                with video. Weights without ``head_skip`` (the paper's) keep the eyes still in any case.
 
         Raises:
             PortraitError: unusable input, each kind with its own code.

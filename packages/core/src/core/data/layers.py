@@ -211,7 +211,7 @@ def inpaint_background(
         image: RGB.
         person_alpha: opacity of the person.
         smooth: blur with a width that grows with the distance from trusted pixels, against streaks.
-        texture: near the trusted pixels put their texture in place of the blur.
+        texture: near the trusted pixels put their texture in place of the blur; with ``smooth`` only.
     """
     import cv2
     from scipy.ndimage import distance_transform_edt
