@@ -43,7 +43,8 @@ def test_equals_the_version_for_training(name: str, monkeypatch):
     torch.testing.assert_close(fast.weights, slow.weights, atol=5e-5, rtol=0)
     solid = slow.weights > 0.01
     torch.testing.assert_close(fast.depth[solid], slow.depth[solid], atol=1e-4, rtol=0)
-    assert (fast.depth[slow.weights == 0] == slow.depth[slow.weights == 0]).all()
+    empty = slow.weights == 0
+    torch.testing.assert_close(fast.depth[empty], slow.depth[empty], atol=1e-6, rtol=0)
     assert (slow.weights.max() > 0.7) == (name != "nothing hit")
 
 

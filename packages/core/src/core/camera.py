@@ -175,6 +175,15 @@ class Camera:
     @exact
     def rays(self, size: int, window: Window | None = None) -> Rays:
         """Rays through the pixel centres of a ``size x size`` image, or of one window of it per sample."""
+        from core.render.rays_numba import directions, fits
+
+        if window is None and fits(self.label):
+            found = directions(self.cam2world, self.intrinsics, size)
+            return Rays(self.cam2world[:, None, :3, 3].expand_as(found), found)
+        return self._rays(size, window)
+
+    def _rays(self, size: int, window: Window | None) -> Rays:
+        """``rays`` with gradients and on any device; ``core.render.rays_numba`` is the compiled twin."""
         side = size if window is None else window.size
         ticks = torch.arange(side, device=self.label.device)
         top, left = (torch.zeros(len(self), dtype=torch.long, device=ticks.device),) * 2 if window is None else (window.top, window.left)

@@ -38,6 +38,17 @@ def ray_bounds(
         near, far and whether the ray meets the volume in front of the camera. Rays that miss have near = far = their distance
         from the world's origin, so that they weigh nothing.
     """
+    from core.render.rays_numba import bounds, fits
+
+    if fits(rays.origins, rays.directions):
+        return bounds(rays.origins, rays.directions, box, centre, radius)
+    return ray_bounds_torch(rays, box, centre, radius)
+
+
+def ray_bounds_torch(
+    rays: Rays, box: float, centre: tuple[float, float, float], radius: tuple[float, float, float] | None
+) -> tuple[Float[Tensor, "b n"], Float[Tensor, "b n"], Bool[Tensor, "b n"]]:
+    """``ray_bounds`` with gradients and on any device; ``core.render.rays_numba`` is the compiled twin."""
     # a direction parallel to a slab gives +-inf bounds, which min and max handle; exactly 0/0 is moved off the slab's face
     direction = torch.where(rays.directions.abs() < 1e-9, torch.full_like(rays.directions, 1e-9), rays.directions)
     first = (-box / 2 - rays.origins) / direction
@@ -47,11 +58,12 @@ def ray_bounds(
     if radius is not None:
         axes = rays.origins.new_tensor(radius)
         o, d = (rays.origins - rays.origins.new_tensor(centre)) / axes, rays.directions / axes
-        a, b, c = (d * d).sum(-1), (o * d).sum(-1), (o * o).sum(-1) - 1
-        root = b * b - a * c
-        half = root.clamp_min(0).sqrt()
-        near = torch.maximum(near, torch.where(root > 0, (-b - half) / a, torch.full_like(a, torch.inf)))
-        far = torch.minimum(far, (-b + half) / a)
+        a = (d * d).sum(-1)
+        middle = -(o * d).sum(-1) / a
+        inside = 1 - (o + middle[..., None] * d).square().sum(-1)  # less is lost to rounding than with the discriminant
+        half = (inside / a).clamp_min(0).sqrt()
+        near = torch.maximum(near, torch.where(inside > 0, middle - half, torch.full_like(a, torch.inf)))
+        far = torch.minimum(far, middle + half)
     near = near.clamp_min(0)
     hit = far > near
     away = length(rays.origins)
