@@ -10,6 +10,7 @@ from core.media.audio import read_audio, write_audio
 from core.media.video import VideoWriter, read_video, video_info
 from portrait.clip import write_clip
 from portrait.plan import still_plan
+from portrait.torso_memory import near_by
 
 
 def test_animate_yields_frames_one_by_one(portrait, source, speech):
@@ -139,17 +140,44 @@ def test_eyes_are_turned_once_for_every_gaze(portrait, source, monkeypatch):
     assert 2 <= len(calls) <= 2 * portrait.workers
 
 
-def test_a_still_torso_is_moved_once(portrait, source, monkeypatch):
-    calls, move = [], portrait.compositor.moved_torso
-    monkeypatch.setattr(portrait.compositor, "moved_torso", lambda *a: calls.append(1) or move(*a))
+def test_a_still_torso_is_looked_at_once(portrait, source, monkeypatch):
+    looks, draws = counted(portrait, monkeypatch)
     images = [frame.image for frame in portrait.render(still_plan(source, 6))]
-    assert 1 <= len(calls) <= portrait.workers
-    monkeypatch.setattr(portrait.compositor, "moved_torso", lambda *_: None)
-    portrait._renderer._still = None
+    assert 1 <= len(looks) <= portrait.workers
+    assert len(draws) == len(looks)
+    monkeypatch.setattr(portrait.compositor, "draft_torso", lambda *_: None)
+    portrait._renderer._torsos.last = None
     assert all(np.array_equal(image, frame.image) for image, frame in zip(images, portrait.render(still_plan(source, 6)), strict=True))
-    turning = still_plan(source, 3)
-    turning.motion.euler[:, 1] += torch.tensor([0.0, 0.2, 0.4])
-    calls.clear()
-    monkeypatch.setattr(portrait.compositor, "moved_torso", lambda *a: calls.append(1) or move(*a))
-    list(portrait.render(turning))
-    assert len(calls) == 3
+
+
+def test_a_torso_that_hardly_moves_is_drawn_anew_but_not_looked_at(portrait, source, monkeypatch):
+    plans = [still_plan(source, 3) for _ in range(2)]
+    plans[0].motion.trans[:, 0] += torch.tensor([0.0, 0.5, 1.0]) * 2e-3  # half a pixel of 512 or less
+    plans[1].motion.trans[:, 0] += torch.tensor([0.0, 0.5, 1.0])
+    looks, draws = counted(portrait, monkeypatch)
+    near = [frame.image for frame in portrait.render(plans[0])]
+    assert 1 <= len(looks) <= portrait.workers
+    assert len(draws) == 3
+    looks.clear()
+    list(portrait.render(plans[1]))
+    assert len(looks) == 3
+    monkeypatch.setattr(portrait.compositor, "draft_torso", lambda *_: None)
+    portrait._renderer._torsos.last = None
+    for image, frame in zip(near, portrait.render(plans[0]), strict=True):
+        assert np.abs(image.astype(float) - frame.image).mean() < 0.05
+
+
+def counted(portrait, monkeypatch) -> tuple[list, list]:
+    """Calls of the torso's networks and of what draws it."""
+    looks, draws = [], []
+    for name, calls in (("draft_torso", looks), ("draw_torso", draws)):
+        method = getattr(portrait.compositor, name)
+        monkeypatch.setattr(portrait.compositor, name, lambda *a, calls=calls, method=method: calls.append(1) or method(*a))
+    return looks, draws
+
+
+def test_torsos_near_by():
+    keypoints = torch.zeros(6, 2, 3)
+    keypoints[:, 1, 0] = torch.tensor([0.0, 0.5, 0.9, 1.1, 2.0, 2.2])
+    assert near_by(keypoints, [1], 1.0)[:, 1, 0].tolist() == pytest.approx([0.0, 0.0, 0.0, 1.1, 1.1, 2.2])
+    assert near_by(keypoints, [0], 1.0).eq(keypoints[:1]).all()

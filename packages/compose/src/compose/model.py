@@ -23,7 +23,7 @@ from compose.keypoints import KeypointDetector
 from compose.layers import Head, Layers, laid_over
 from compose.lookback import LookBack
 from compose.mixing import FuseConvs, HeadTorsoConvs, Mixer
-from compose.torso import Torso, TorsoBranch, TorsoFeatures
+from compose.torso import Torso, TorsoBranch, TorsoDraft, TorsoFeatures
 from compose.warping import resize
 
 HEAD_MARGIN = 5
@@ -212,7 +212,7 @@ class HTBSR(nn.Module, Pretrained):
             kp_src: 68 projected key points of the source in [-1, 1], y down, z = 0 (Eq. 9); not looked at with learned ones.
             kp_drv: the same of the driving frame.
             view: where the photograph shows what the frame shows (``look_back``); needed with ``head_skip``.
-            torso: what ``moved_torso`` gave for the same key points, to spare doing it again; with ``final_composite`` only.
+            torso: what ``draw_torso`` gave for these key points, to spare its networks; with ``final_composite`` only.
 
         Raises:
             ValueError: ``head_skip`` without ``view``.
@@ -225,12 +225,20 @@ class HTBSR(nn.Module, Pretrained):
             return self._layered(feature, weights, source, kp_src, kp_drv, view, torso)
         return self._fused(feature, weights, source, kp_src, kp_drv)
 
-    def moved_torso(self, source: SourceFeatures, kp_src: Float[Tensor, "b n 3"], kp_drv: Float[Tensor, "b n 3"]) -> Torso | None:
-        """The torso of frames with these key points; None where it also depends on the rendered head. Arguments as in ``forward``."""
-        if self.detector is not None or self.config.torso == "v2" or not self.config.final_composite:
+    def draft_torso(self, source: SourceFeatures, kp_src: Float[Tensor, "b n 3"], kp_drv: Float[Tensor, "b n 3"]) -> TorsoDraft | None:
+        """What the networks say about the torso at these key points, for ``draw_torso``; None where every frame needs its own.
+
+        That is where the torso also depends on the rendered head, and without ``warp_skip`` or ``final_composite``. Arguments as in
+        ``forward``.
+        """
+        if self.detector is not None or self.config.torso == "v2" or not (self.config.final_composite and self.config.warp_skip):
             return None
         chosen = list(self.config.keypoints)
-        return self.torso(source.torso, kp_src[:, chosen], kp_drv[:, chosen])
+        return self.torso.draft(source.torso, kp_src[:, chosen], kp_drv[:, chosen])
+
+    def draw_torso(self, source: SourceFeatures, draft: TorsoDraft, kp_drv: Float[Tensor, "b n 3"] | None = None) -> Torso:
+        """The torso at the key points of a draft, or at others near them; ``forward`` takes it."""
+        return self.torso.draw(source.torso, draft, None if kp_drv is None else kp_drv[:, list(self.config.keypoints)])
 
     def _fused(self, feature: Tensor, weights: Tensor, source: SourceFeatures, kp_src: Tensor, kp_drv: Tensor) -> Composite:
         """As published: features and images are fused at half the output size, the last block draws the output (spec 7.4)."""

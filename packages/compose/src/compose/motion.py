@@ -25,11 +25,20 @@ class Motion:
         deformation: where each cell of the driving volume comes from, (x, y, z).
         occlusion: first occlusion map in (0, 1); only a regulariser looks at it.
         torso_occlusion: second occlusion map in (0, 1), the start of M_torso.
+        logits: how much each key point's motion counts in a cell, that of no motion first.
+        driving: key points that it leads to.
     """
 
     deformation: Float[Tensor, "b d v v 3"]
     occlusion: Float[Tensor, "b 1 v v"]
     torso_occlusion: Float[Tensor, "b 1 v v"]
+    logits: Float[Tensor, "b k1 d v v"]
+    driving: Float[Tensor, "b k 3"]
+
+    def onward(self, driving: Float[Tensor, "b k 3"]) -> Float[Tensor, "b d v v 3"]:
+        """The deformation that leads to key points near by, each counting as much as before."""
+        shift = F.pad(self.driving - driving, (0, 0, 1, 0))
+        return self.deformation + mixed_motion(self.logits, rearrange(shift, "b k c -> b k 1 1 1 c"))
 
 
 def identity_grid(depth: int, height: int, width: int, like: Tensor) -> Float[Tensor, "d h w 3"]:
@@ -39,9 +48,10 @@ def identity_grid(depth: int, height: int, width: int, like: Tensor) -> Float[Te
 
 
 @exact
-def mixed_motion(logits: Float[Tensor, "b k d h w"], motions: Float[Tensor, "b k d h w 3"]) -> Float[Tensor, "b d h w 3"]:
+def mixed_motion(logits: Float[Tensor, "b k d h w"], motions: Float[Tensor, "b k #d #h #w 3"]) -> Float[Tensor, "b d h w 3"]:
     """The motions of all key points, mixed by the softmax of ``logits``."""
-    return torch.einsum("bkdhw,bkdhwc->bdhwc", logits.to(motions).softmax(1), motions)
+    shares = logits.to(motions).softmax(1)
+    return torch.einsum("bkdhw,bkdhwc->bdhwc", shares, motions.expand(*shares.shape, 3))
 
 
 def keypoint_heatmaps(
@@ -146,7 +156,7 @@ class DenseMotion(nn.Module):
             context = repeat(self.head(head), "b c h w -> b c d h w", d=depth)
             x = self.join(torch.cat([x, context], 1))
         mask, occlusion, torso_occlusion = self._heads(x)
-        return Motion(mixed_motion(mask, motions), occlusion.sigmoid(), torso_occlusion.sigmoid())
+        return Motion(mixed_motion(mask, motions), occlusion.sigmoid(), torso_occlusion.sigmoid(), mask, driving)
 
     def _heads(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Logits of the mask and of the two occlusion maps."""

@@ -1,6 +1,6 @@
 """The torso branch (paper B.3, Eq. 10): appearance encoder, dense motion and decoder, with or without a warp at full resolution."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from core.nn.morphology import erode
@@ -12,7 +12,7 @@ from compose.appearance import AppearanceEncoder
 from compose.config import HTBSRConfig
 from compose.folding import folded
 from compose.generator import TorsoDecoder, TorsoMask
-from compose.motion import DenseMotion, scale_gradient
+from compose.motion import DenseMotion, Motion, scale_gradient
 from compose.warping import bleed, compilable, planar_motion, planar_offset, resize, soften, warp_image
 
 TORSO_CLASSES = (2, 4)
@@ -79,6 +79,23 @@ class Torso:
     mask: Float[Tensor, "b 1 p p"]
     occlusion: Float[Tensor, "b 1 v v"]
     deformation: Float[Tensor, "b d v v 3"]
+
+
+@dataclass(frozen=True)
+class TorsoDraft:
+    """What the networks say about a torso, before it is drawn.
+
+    Attributes:
+        motion: where its parts come from.
+        hidden: decoder features at the torso size.
+        rgb: colours at the torso size; with ``warp_skip`` what is added to those of the photograph.
+        logits: of M_torso; with ``warp_skip`` what is added to those of the photograph.
+    """
+
+    motion: Motion
+    hidden: Float[Tensor, "b k s s"]
+    rgb: Float[Tensor, "b 3 s s"]
+    logits: Float[Tensor, "b 1 s s"]
 
 
 class TorsoBranch(nn.Module):
@@ -159,6 +176,16 @@ class TorsoBranch(nn.Module):
         head: Float[Tensor, "b 4 s s"] | None = None,
     ) -> Torso:
         """Move the torso from ``source`` to ``driving`` key points; ``head`` is the rendered head that version 2 looks at."""
+        return self.draw(features, self.draft(features, source, driving, head))
+
+    def draft(
+        self,
+        features: TorsoFeatures,
+        source: Float[Tensor, "b k 3"],
+        driving: Float[Tensor, "b k 3"],
+        head: Float[Tensor, "b 4 s s"] | None = None,
+    ) -> TorsoDraft:
+        """The networks' part of ``forward``."""
         move, decode, cover = self.plain or (self.motion, self.decoder, self.mask)
         motion = move(features.compressed, source, driving, head)
         factor = self.config.motion_gradient
@@ -167,12 +194,28 @@ class TorsoBranch(nn.Module):
         kind = decode.mix.weight.dtype
         hidden, rgb = decode(warped.to(kind))
         logits = cover(hidden, scale_gradient(motion.torso_occlusion, factor).to(kind))
-        rgb, logits = rgb.to(warped), logits.to(warped)
-        occlusion = scale_gradient(motion.occlusion, factor)
+        motion = replace(motion, deformation=deformation, occlusion=scale_gradient(motion.occlusion, factor))
+        return TorsoDraft(motion, hidden, rgb.to(warped), logits.to(warped))
+
+    def draw(self, features: TorsoFeatures, draft: TorsoDraft, driving: Float[Tensor, "b k 3"] | None = None) -> Torso:
+        """The torso of a draft.
+
+        Args:
+            features: of the source.
+            draft: what ``draft`` gave.
+            driving: with ``warp_skip``, key points near those of the draft: the photograph's pixels move to these, the rest stays.
+        """
+        motion = draft.motion
         if not self.config.warp_skip:
-            return Torso(hidden, rgb, logits.sigmoid(), occlusion, deformation)
+            return Torso(draft.hidden, draft.rgb, draft.logits.sigmoid(), motion.occlusion, motion.deformation)
+        deformation, hidden, rgb, logits = motion.deformation, draft.hidden, draft.rgb, draft.logits
+        if driving is not None:
+            deformation = motion.onward(driving)
+            maps = torch.cat([hidden, rgb, logits], 1)
+            shift = (motion.driving - driving)[..., :2].mean(1)
+            hidden, rgb, logits = warp_image(maps, shift[:, None, None].expand(-1, *maps.shape[2:], 2)).split([hidden.shape[1], 3, 1], 1)
         image, mask = self._full_size(features, deformation, rgb, logits)
-        return Torso(hidden, image, mask, occlusion, deformation)
+        return Torso(hidden, image, mask, motion.occlusion, deformation)
 
     def _full_size(self, features: TorsoFeatures, deformation: Tensor, rgb: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
         """The warped source plus what the decoder adds: colours, and log-odds of the mask (0 and 1 stay reachable)."""

@@ -12,7 +12,6 @@ from compose.gaze import Eye, looking, open_eyes
 from compose.lookback import HeadSurface, LookBack, head_surface, look_back
 from compose.model import SourceFeatures
 from compose.mouth_layer import mouth_of, with_mouths
-from compose.torso import Torso
 from core.camera import Camera
 from core.errors import PortraitError
 from core.face.coeffs import FaceCoeffs
@@ -29,6 +28,7 @@ from portrait.precision import computing
 from portrait.source import face_points, to_image, to_network
 from portrait.stream import prefetch, side_by_side
 from portrait.timing import StageTimer
+from portrait.torso_memory import TorsoMemory, near_by
 
 if TYPE_CHECKING:
     from core.people.mouth import Mouth
@@ -108,7 +108,7 @@ class Renderer:
         self.avatar, self.compositor, self.face = avatar, compositor, face
         self.device, self.batch, self.timer = device, batch, timer
         self._gaze: tuple[Tensor, list[float], Tensor] | None = None
-        self._still: tuple[SourceFeatures, Tensor, Torso | None] | None = None
+        self._torsos = TorsoMemory(compositor)
 
     def frames(self, plan: Plan, maps: Collection[int] = ()) -> Iterator[Frame]:
         """All frames of ``plan`` in order. Their PNCCs are drawn ahead in another thread, and on a CPU several frames side by side.
@@ -122,13 +122,15 @@ class Renderer:
         """
         try:
             scene = self._scene(plan)
+            keypoints = self._keypoints(scene, plan.motion)
+            looked = near_by(keypoints, list(self.compositor.config.keypoints))
 
             def draw(item: tuple[int, Tensor]) -> list[Frame]:
                 start, pncc = item
                 wanted = [i for i in range(len(pncc)) if start + i in maps]
                 part = slice(start, start + len(pncc))
                 gaze = None if plan.gaze is None else plan.gaze[part]
-                images, extra = self._batch(scene, plan.motion[part], pncc, wanted, gaze)
+                images, extra = self._batch(scene, plan.motion[part], pncc, wanted, gaze, (keypoints[part], looked[part]))
                 shown = ({name: pictures[i] for name, pictures in extra.items()} if i in wanted else {} for i in range(len(images)))
                 return [Frame(start + i, image, map_) for i, (image, map_) in enumerate(zip(images, shown, strict=True))]
 
@@ -140,7 +142,12 @@ class Renderer:
     def live(self, plan: Plan) -> Callable[[FaceCoeffs], UInt8[np.ndarray, "n s s 3"]]:
         """What draws frames one after the other, or side by side, as their motion becomes known; that of ``plan`` is not used."""
         scene = self._scene(plan)
-        return lambda part: self._batch(scene, part, self._pncc(part), [])[0]
+
+        def draw(part: FaceCoeffs) -> UInt8[np.ndarray, "n s s 3"]:
+            keypoints = self._keypoints(scene, part)
+            return self._batch(scene, part, self._pncc(part), [], None, (keypoints, keypoints))[0]
+
+        return draw
 
     @property
     def workers(self) -> int:
@@ -200,16 +207,9 @@ class Renderer:
             heads.append(last[2])
         return replace(features, head=torch.cat(heads) if n > 1 else heads[0])
 
-    def _torso(self, scene: _Scene, keypoints: Tensor) -> Torso | None:
-        """That of the frame before while the person keeps still, as with ``--pose static``. A GPU would have to wait for the comparison."""
-        if self.device.type != "cpu":
-            return None
-        last = self._still
-        if last is None or last[0] is not scene.features or not torch.equal(last[1], keypoints):
-            n = len(keypoints)
-            torso = self.compositor.moved_torso(_repeat(scene.features, n), scene.keypoints.expand(n, -1, -1), keypoints)
-            self._still = last = scene.features, keypoints, torso
-        return last[2]
+    @torch.inference_mode()
+    def _keypoints(self, scene: _Scene, motion: FaceCoeffs) -> Tensor:
+        return followed_keypoints(self.face, scene.coeffs, motion, self.compositor.config.follows).to(self.device)
 
     @property
     def _pncc_size(self) -> int:
@@ -226,10 +226,10 @@ class Renderer:
 
     @torch.inference_mode()
     def _batch(
-        self, scene: _Scene, part: FaceCoeffs, pncc: Tensor, wanted: list[int], gaze: Tensor | None = None
+        self, scene: _Scene, part: FaceCoeffs, pncc: Tensor, wanted: list[int], gaze: Tensor | None, keypoints: tuple[Tensor, Tensor]
     ) -> tuple[UInt8[np.ndarray, "b s s 3"], dict[str, UInt8[np.ndarray, "b s s 3"]]]:
         n = len(part)
-        keypoints = followed_keypoints(self.face, scene.coeffs, part, self.compositor.config.follows).to(self.device)
+        """Frames and maps; ``keypoints`` are those of the torso, and those near them where its networks look."""
         camera = self._camera(part)
         with self.timer("motion adapter", n), computing(self.precision, self.device):
             planes = self.avatar.animate(scene.planes, scene.pncc_src, pncc.to(self.device), scene.pncc_cano, scene.rest)
@@ -238,11 +238,9 @@ class Renderer:
         with self.timer("look back", n):
             view = self._look_back(scene, head, part, camera)
         with self.timer("super-resolution", n):
-            features = self._looking(scene, gaze, n)
-            composite = self.compositor(
-                head.feature, head.weights, features, scene.keypoints.expand(n, -1, -1), keypoints, view,
-                self._torso(scene, keypoints),
-            )  # fmt: skip
+            features, origin = self._looking(scene, gaze, n), scene.keypoints.expand(n, -1, -1)
+            torso = self._torsos(_repeat(scene.features, n), origin, *keypoints) if self.device.type == "cpu" else None
+            composite = self.compositor(head.feature, head.weights, features, origin, keypoints[0], view, torso)
             images = to_image(composite.image)
         if not wanted:
             return images, {}
