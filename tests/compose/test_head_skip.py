@@ -7,8 +7,9 @@ import torch
 from compose import HTBSR, HTBSRConfig
 from compose.box import Box
 from compose.fusion import over
-from compose.head_skip import LASHES, HeadSkip, head_layer
+from compose.head_skip import DOUBT, LASHES, HeadSkip, head_layer, trusted_torch
 from compose.lookback import LookBack
+from compose.trust_numba import trusted
 from core.face.lids import EDGES
 from core.face.model import FaceModel
 from torch import nn
@@ -167,3 +168,13 @@ def test_eyes_are_painted_shut_where_the_landmarks_are():
     assert rows.max() < high[1] + 15
     assert columns.min() > low[0] - 10
     assert columns.max() < high[0] + 10
+
+
+def test_compiled_trust_equals_tensors():
+    torch.manual_seed(0)
+    features = torch.randn(2, 5, 12, 70).contiguous(memory_format=torch.channels_last)
+    last, seen, known = nn.Conv2d(5, 1, 3, padding=1).requires_grad_(False), torch.rand(2, 1, 12, 70), torch.rand(2, 1, 12, 70)
+    seen[0, 0, 0, :3], seen[0, 0, 1, :3] = 0, 1
+    found = trusted(features, last, seen, known, DOUBT)
+    torch.testing.assert_close(found, trusted_torch(features, last, seen, known, DOUBT), atol=2e-6, rtol=0)
+    assert found.std() > 0.1

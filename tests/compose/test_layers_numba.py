@@ -7,6 +7,7 @@ from compose.head_skip import LASHES, moved_head_torch
 from compose.layers import Head, Layers, laid_over_torch
 from compose.layers_numba import laid_over_compiled, moved_head, moved_torso
 from compose.lookback import LookBack
+from compose.motion import identity_grid
 from compose.torso import MASK_FLOOR, TorsoFeatures, moved_torso_torch
 from compose.warping import planar_offset
 from torch.nn import functional as F
@@ -59,6 +60,22 @@ def test_moved_torso_is_that_of_grid_sample():
     assert 0.2 < shown.float().mean() < 0.9
     torch.testing.assert_close(colours[shown], expected[shown], atol=2e-4, rtol=0)
     assert (colours[~shown & (found == 0)] == 0).all()
+
+
+def test_rows_above_the_torso_are_left_out():
+    image, mask = smooth(1, 3, SIZE, SIZE, seed=1), smooth(1, 1, SIZE, SIZE, seed=2).abs() + 0.1
+    mask[..., : SIZE * 5 // 8, :] = 0
+    rgb, logits = smooth(1, 3, RAW, RAW, seed=4), smooth(1, 1, RAW, RAW, seed=5) - 3
+    volume, compressed = torch.zeros(1, 1, 3, 8, 8), torch.zeros(1, 4, 3, 8, 8)
+    logits[..., RAW // 4, 3] = 2.0  # something of its own, further up
+    deformation = identity_grid(3, 8, 8, image)[None] + 0.2 * smooth(1, 3, 8, 8, seed=7).movedim(1, -1)[:, None]
+    expected, cover = moved_torso_torch(TorsoFeatures(volume, compressed, image, mask.clamp(0, 1)), deformation, rgb, logits)
+    colours, found = moved_torso(image, mask.clamp(0, 1), planar_offset(deformation), rgb, logits, MASK_FLOOR)
+    torch.testing.assert_close(found, cover, atol=2e-5, rtol=0)
+    torch.testing.assert_close(colours * found, expected * cover, atol=2e-4, rtol=0)
+    rows = cover[0, 0].amax(1) > 0
+    assert rows[SIZE * 3 // 4 :].all()
+    assert 0 < rows[: SIZE // 2].sum() < SIZE // 4
 
 
 @pytest.mark.parametrize("box", [Box(0, RAW, 0, RAW), Box(4, 12, 0, 8), Box(8, RAW, 4, 12)])

@@ -176,3 +176,23 @@ def test_lids_that_shut_are_marked_between_their_fold_and_the_lower_lid():
         marked[top:bottom, left:right] = True
     assert lids[0, :, ~marked].max() == 0
     assert head_surface(FACE, empty, DEEP, source, shut.exp).lids[:, 0].max() == 0  # opened eyes
+
+
+@pytest.mark.parametrize("seed", [2, 3])
+def test_compiled_equals_tensors(seed: int, monkeypatch):
+    photo, drive = coeffs(1), coeffs(seed, 0.4)
+    exp = photo.exp.clone()
+    exp[:, :3] += 2.0
+    drive = replace(drive, trans=drive.trans + torch.tensor([[0.3, 0.4, 0.2]]))
+    source, frame = (head_surface(FACE, nothing(), DEEP, each, exp) for each in (photo, drive))
+    rough = 0.05 * torch.randn(source.distance.shape, generator=torch.Generator().manual_seed(seed))
+    source = replace(source, distance=source.distance + rough, known=torch.rand(rough.shape, generator=torch.Generator().manual_seed(1)))
+    with torch.no_grad():
+        fast = look_back(frame, camera(drive), source, camera(photo))
+    monkeypatch.setattr("compose.lookback.compilable", lambda *_: False)
+    slow = look_back(frame, camera(drive), source, camera(photo))
+    assert frame.holes.sum() > 50
+    for name in ("place", "seen", "known"):
+        ours, theirs = getattr(fast, name), getattr(slow, name)
+        assert theirs.std() > 0.05
+        torch.testing.assert_close(ours, theirs, atol=2e-4, rtol=0)

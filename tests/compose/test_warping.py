@@ -1,8 +1,10 @@
 """Full-resolution warps: known shifts, borders, continued colours."""
 
+import pytest
 import torch
+from compose.halving_numba import halved
 from compose.motion import identity_grid
-from compose.warping import bleed, enlarge_grid, planar_motion, soften, warp_image
+from compose.warping import bleed, bleed_torch, enlarge_grid, planar_motion, resize, soften, warp_image
 from core.nn.morphology import erode
 
 
@@ -61,3 +63,21 @@ def test_enlarged_grids_are_bilinear_and_keep_their_order():
     found = enlarge_grid(grid, 16)
     fine = torch.linspace(-1, 1, 33)[1::2].clamp(-0.75, 0.75)  # beyond the outermost middles the border goes on
     torch.testing.assert_close(found, torch.stack(torch.meshgrid(fine, 2 * fine, indexing="xy"), -1)[None])
+
+
+@pytest.mark.parametrize(("side", "channels", "batch"), [(64, 4, 1), (8, 2, 3), (2, 3, 1)])
+def test_compiled_bleeding_equals_tensors(side: int, channels: int, batch: int):
+    torch.manual_seed(side)
+    image, mask = torch.randn(batch, channels, side, side), (torch.rand(batch, 1, side, side) - 0.9).clamp_min(0) * 10
+    with torch.no_grad():
+        torch.testing.assert_close(bleed(image, mask), bleed_torch(image, mask), atol=2e-6, rtol=0)
+
+
+@pytest.mark.parametrize("side", [4, 6, 32, 130])
+def test_halving_equals_the_library_s_antialiased_resizing(side: int):
+    torch.manual_seed(side)
+    image = torch.randn(2, 3, side, side)
+    with torch.no_grad():
+        found = resize(image, side // 2)
+    torch.testing.assert_close(found, resize(image.requires_grad_(), side // 2), atol=2e-6, rtol=0)
+    torch.testing.assert_close(halved(image.detach().transpose(2, 3)).transpose(2, 3), found, atol=2e-6, rtol=0)

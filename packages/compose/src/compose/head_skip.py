@@ -86,6 +86,13 @@ def moved_head_torch(layer: Float[Tensor, "b c S S"], view: LookBack) -> Float[T
     return torch.cat([(colours + 1) * alpha - 1, alpha], 1)
 
 
+def trusted_torch(
+    features: Float[Tensor, "b n h w"], last: nn.Conv2d, seen: Float[Tensor, "b 1 h w"], known: Float[Tensor, "b 1 h w"], doubt: float
+) -> Float[Tensor, "b 1 h w"]:
+    """The odds of ``seen``, kept ``doubt`` away from certainty, and what ``last`` makes of the features where things are known."""
+    return (torch.logit(seen, eps=doubt) + last(features).to(seen.dtype) * known).sigmoid()
+
+
 class HeadSkip(nn.Module):
     """Reads the photograph, moved to the frame, into the features of the head, and says where it is better than what they draw."""
 
@@ -127,5 +134,9 @@ class HeadSkip(nn.Module):
         ``seen`` is the odds to start from; the network overrules it where the planes tell something (``known``), and not where they do not
         reach: few made people have hair that big, and it would be cut off.
         """
-        odds = torch.logit(evidence[:, 4:5], eps=DOUBT) + self.judge(features).to(evidence.dtype) * known
-        return odds.sigmoid()
+        narrow, seen = self.judge[:-1](features), evidence[:, 4:5]
+        if compilable(narrow, seen, known):
+            from compose.trust_numba import trusted
+
+            return trusted(narrow, self.judge[-1], seen, known, DOUBT)
+        return trusted_torch(narrow, self.judge[-1], seen, known, DOUBT)

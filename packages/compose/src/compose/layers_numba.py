@@ -62,8 +62,8 @@ def moved_torso(
     low = [x.contiguous().numpy() for x in (offset, rgb, logits)]
     _in_bands(
         b, size,
-        lambda i: partial(_torso, source[i], there[i, 0], low[0][i], low[1][i], low[2][i, 0], np.float32(floor), colours[i].numpy(),
-                          covers[i, 0].numpy()),
+        lambda i: partial(_torso, source[i], there[i, 0], _filled_rows(there[i, 0])[0], low[0][i], low[1][i], low[2][i, 0],
+                          np.float32(floor), colours[i].numpy(), covers[i, 0].numpy()),
     )  # fmt: skip
     return colours, covers
 
@@ -175,9 +175,10 @@ def _mirrored(at: np.float32, size: int) -> np.float32:
 
 @compiled
 def _torso(
-    image: np.ndarray, mask: np.ndarray, offset: np.ndarray, rgb: np.ndarray, logits: np.ndarray, floor: np.float32, colours: np.ndarray,
-    covers: np.ndarray, top: int, bottom: int,
+    image: np.ndarray, mask: np.ndarray, highest: int, offset: np.ndarray, rgb: np.ndarray, logits: np.ndarray, floor: np.float32,
+    colours: np.ndarray, covers: np.ndarray, top: int, bottom: int,
 ) -> None:  # fmt: skip
+    """``highest`` is the first row of the mask with something in it."""
     size, coarse, fine = image.shape[0], offset.shape[0], rgb.shape[1]
     last, middle, span = np.float32(size - 1), np.float32(size) * HALF, ONE - np.float32(2) * floor
     scale, added = np.float32(size / coarse), np.float32(size / fine)
@@ -188,6 +189,10 @@ def _torso(
     for y in range(top, bottom):
         _between(flat, y, scale, 0, coarse, row)
         _between(logits, y, added, 0, fine, odds)
+        if np.float32(y) + row[1::2].max() * middle + ONE < highest and odds.max() <= ZERO:  # most rows: the torso is at the bottom
+            covers[y] = ZERO
+            colours[:, y] = ZERO
+            continue
         for c in range(3):
             _between(rgb[c], y, added, 0, fine, paint[c])
         for x in range(size):

@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from compose.lids import lid_map
-from compose.warping import bleed, close, resize, smooth
+from compose.warping import bleed, close, compilable, resize, smooth
 
 SOLID = 0.5
 """Opacity from which on the depth of a pixel is trusted; elsewhere it is continued from trusted pixels."""
@@ -137,23 +137,71 @@ def look_back(frame: HeadSurface, camera: Camera, source: HeadSurface, source_ca
         source: surface in the photograph.
         source_camera: of the photograph.
     """
-    size = frame.distance.shape[-1]
-    rays = camera.rays(size)
-    flat = [rearrange(x, "b c h w -> b (h w) c") for x in (frame.distance, frame.shift)]
-    point, distance = source_camera.project(rays.origins + rays.directions * flat[0] + flat[1])
+    rays = camera.rays(frame.distance.shape[-1])
+    points = rays.origins, rays.directions
+    follow, refine = followed_torch, refined_torch
+    if compilable(frame.distance, source.distance, *points):
+        from compose.lookback_numba import followed as follow
+        from compose.lookback_numba import refined as refine
+
+    surface, view = (frame.distance, frame.shift, frame.known), (source_camera.cam2world, source_camera.intrinsics)
+    coarse = follow(points, surface, view, (source.distance, source.known), (BORDER, TOLERANCE, LOOSE))
+    seen, known = refine(coarse, source.skin, frame.holes, frame.lids[:, :1])
+    return LookBack(coarse[0], seen, known, frame.skin, frame.lids)
+
+
+def followed_torch(
+    points: tuple[Float[Tensor, "b n 3"], Float[Tensor, "b n 3"]],
+    frame: tuple[Float[Tensor, "b 1 r r"], Float[Tensor, "b 3 r r"], Float[Tensor, "b 1 r r"]],
+    view: tuple[Float[Tensor, "b 4 4"], Float[Tensor, "b 3 3"]],
+    source: tuple[Float[Tensor, "b 1 r r"], Float[Tensor, "b 1 r r"]],
+    limits: tuple[float, float, float],
+) -> tuple[Float[Tensor, "b r r 2"], Float[Tensor, "b 1 r r"], Float[Tensor, "b 1 r r"]]:
+    """Where the photograph shows the point of each pixel, whether it shows that very point, and whether both views know of it.
+
+    ``lookback_numba.followed`` is the compiled twin.
+
+    Args:
+        points: origins and directions of the frame's rays.
+        frame: distance along them, the vector to where the same skin is with the photograph's expression, and ``known``.
+        view: pose and intrinsics of the photograph's camera.
+        source: distance and ``known`` of the photograph.
+        limits: ``BORDER``, and the tolerances of depths that are known and that are not.
+    """
+    (origins, directions), (distance, shift, known), (pose, intrinsics), size = points, frame, view, frame[0].shape[-1]
+    flat = [rearrange(x, "b c h w -> b (h w) c") for x in (distance, shift)]
+    camera = Camera(torch.cat([pose.flatten(1), intrinsics.flatten(1)], 1))
+    point, away = camera.project(origins + directions * flat[0] + flat[1])
     place = rearrange(point * 2 - 1, "b (h w) c -> b h w c", h=size)
-    there = F.grid_sample(torch.cat([source.distance, source.known], 1), place, padding_mode="border", align_corners=False)
-    error = rearrange(distance, "b (h w) -> b 1 h w", h=size) - there[:, :1]
-    tolerance = LOOSE + (TOLERANCE - LOOSE) * there[:, 1:]
-    another = 1 - torch.exp(-(error / tolerance).square())
-    known = frame.known * there[:, 1:]
-    inside = (1 + (place[..., 1] + 1) / BORDER).clamp(0, 1)
-    seen = finer_map((1 - another) * rearrange(inside, "b h w -> b 1 h w"))
+    there = F.grid_sample(torch.cat(source, 1), place, padding_mode="border", align_corners=False)
+    border, tight, loose = limits
+    error = (rearrange(away, "b (h w) -> b 1 h w", h=size) - there[:, :1]) / (loose + (tight - loose) * there[:, 1:])
+    inside = (1 + (place[..., 1] + 1) / border).clamp(0, 1)
+    return place, torch.exp(-error.square()) * rearrange(inside, "b h w -> b 1 h w"), known * there[:, 1:]
+
+
+def refined_torch(
+    coarse: tuple[Float[Tensor, "b r r 2"], Float[Tensor, "b 1 r r"], Float[Tensor, "b 1 r r"]],
+    skin: Float[Tensor, "b 1 f f"],
+    holes: Float[Tensor, "b 1 f f"],
+    shut: Float[Tensor, "b 1 f f"],
+) -> tuple[Float[Tensor, "b 1 f f"], Float[Tensor, "b 1 f f"]]:
+    """``seen`` and ``known`` twice as fine, nothing seen inside a mouth or eye that is shut in the photograph, or less open.
+
+    ``lookback_numba.refined`` is the compiled twin.
+
+    Args:
+        coarse: what ``followed_torch`` gives.
+        skin: of the photograph.
+        holes: of the frame.
+        shut: how far the frame's lids are.
+    """
+    place, seen, known = coarse
     finer = finer_map(rearrange(place, "b h w c -> b c h w"))
-    shut = F.grid_sample(source.skin, rearrange(finer, "b c h w -> b h w c"), align_corners=False)
+    closed = F.grid_sample(skin, rearrange(finer, "b c h w -> b h w c"), align_corners=False)
     stretched = 1 - area(finer).clamp(0, 1)
-    behind = frame.holes * (1 - frame.lids[:, :1]) * torch.maximum(shut, stretched)
-    return LookBack(place, seen * (1 - behind), finer_map(known), frame.skin, frame.lids)
+    behind = holes * (1 - shut) * torch.maximum(closed, stretched)
+    return finer_map(seen) * (1 - behind), finer_map(known)
 
 
 def area(place: Float[Tensor, "b 2 f f"]) -> Float[Tensor, "b 1 f f"]:

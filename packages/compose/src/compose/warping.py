@@ -21,6 +21,10 @@ def resize(image: Float[Tensor, "b c h w"], size: int) -> Float[Tensor, "b c s s
     """Bilinear, antialiased when it shrinks (spec trap 13)."""
     if image.shape[-1] == size:
         return image
+    if image.shape[-2] == image.shape[-1] == 2 * size > 2 and compilable(image):
+        from compose.halving_numba import halved
+
+        return halved(image)
     return F.interpolate(image, size=(size, size), mode="bilinear", align_corners=False, antialias=image.shape[-1] > size)
 
 
@@ -61,11 +65,21 @@ def bleed(image: Float[Tensor, "b c s s"], mask: Float[Tensor, "b 1 s s"]) -> Fl
 
     Inside (mask 1) nothing changes; an empty mask returns zeros.
     """
+    side = image.shape[-1]
+    if 1 < side == image.shape[-2] and side & (side - 1) == 0 and compilable(image, mask):
+        from compose.bleed_numba import bled
+
+        return bled(image, mask)
+    return bleed_torch(image, mask)
+
+
+def bleed_torch(image: Float[Tensor, "b c s s"], mask: Float[Tensor, "b 1 s s"]) -> Float[Tensor, "b c s s"]:
+    """``bleed`` with gradients, of any size and on any device; ``bleed_numba.bled`` is its compiled twin."""
     if image.shape[-1] == 1:
         return torch.where(mask > 0, image, torch.zeros_like(image))
     half = F.avg_pool2d(mask, 2)
     small = F.avg_pool2d(image * mask, 2) / half.clamp_min(1e-6)
-    filled = bleed(small, (half > 0).to(mask) * half.sqrt())
+    filled = bleed_torch(small, (half > 0).to(mask) * half.sqrt())
     far = F.interpolate(filled, size=image.shape[-2:], mode="bilinear", align_corners=False)
     return image * mask + far * (1 - mask)
 

@@ -110,14 +110,15 @@ def _again(
 
 @compiled
 def pack(rows: np.ndarray, share: np.ndarray, owner: np.ndarray, faint: np.float32, lanes: tuple) -> int:
-    """Move the samples with more than a faint share to the front; returns how many they are."""
-    kept = 0
-    for k in range(rows.shape[0]):
+    """Put the samples with more than a faint share first, in any order; returns how many they are."""
+    kept = rows.shape[0]
+    for k in range(rows.shape[0] - 1, -1, -1):
         if share[k] > faint:
-            for j in range(len(lanes)):
-                rows[kept, j] = rows[k, j]
-            share[kept], owner[kept] = share[k], owner[k]
-            kept += 1
+            continue
+        kept -= 1
+        for j in range(len(lanes)):
+            rows[k, j] = rows[kept, j]
+        share[k], owner[k] = share[kept], owner[kept]
     return kept
 
 
@@ -163,7 +164,8 @@ class Scenes:
     def of(cls, planes: Float[Tensor, "b 3 c h w"], decoder: PlaneDecoder, axes: tuple, config: "VolumeConfig") -> "Scenes":
         """Planes, square, float32, on the CPU; ``axes`` are (column, row) coordinates of every plane."""
         weight, bias = decoder.out.weight * decoder.out.gain, decoder.out.bias.contiguous()
-        table = padded_table(torch.einsum("bkchw,oc->bkohw", planes, decoder.hidden.weight * decoder.hidden.gain))
+        hidden = decoder.hidden.weight * decoder.hidden.gain
+        table = padded_table((planes.flatten(-2).transpose(-1, -2) @ hidden.T).transpose(-1, -2).unflatten(-1, planes.shape[-2:]))
         settings = np.array([config.density_scale, config.floor, config.skip_below, FAINT], np.float32)
         sigma = weight[0].numpy(), np.float32(bias[0])
         layer = (planes.shape[-1], np.array(axes), np.float32(2 / config.box), decoder.hidden.bias.numpy(), *sigma, settings)
