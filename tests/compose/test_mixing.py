@@ -20,6 +20,17 @@ def test_compiled_layers_are_the_readable_ones(torso_size: int, box: Box):
         torch.testing.assert_close(blended(*arguments), blended_torch(*arguments), atol=1e-5, rtol=0)
 
 
+def test_layers_of_bfloat16_are_rounded_once():
+    torch.manual_seed(0)
+    head, torso, scenery = (torch.randn(1, 5, side, side, dtype=torch.bfloat16) for side in (32, 16, 32))
+    masks, bias = (torch.rand(1, 1, 32, 32), torch.rand(1, 1, 32, 32)), torch.randn(5, dtype=torch.bfloat16)
+    with torch.no_grad():
+        found = blended(head, torso, scenery, masks, bias, 0.01, Box(0, 16, 0, 16))
+        expected = blended_torch(*(x.float() for x in (head, torso, scenery)), masks, bias.float(), 0.01, Box(0, 16, 0, 16))
+    assert found.dtype == torch.bfloat16
+    torch.testing.assert_close(found.float(), expected, atol=1e-5, rtol=2**-8)
+
+
 def test_the_layers_cover_each_other():
     head, torso, scenery = (torch.full((1, 2, 4, 4), value) for value in (1.0, 2.0, 3.0))
     bias, box, one, none = torch.tensor([0.0, -9.0]), Box(0, 2, 0, 2), torch.ones(1, 1, 4, 4), torch.zeros(1, 1, 4, 4)

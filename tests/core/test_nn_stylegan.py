@@ -4,8 +4,9 @@ import math
 
 import pytest
 import torch
-from core.nn.fir_numba import blur_and_activate, fits
+from core.nn.fir_numba import blur_and_activate
 from core.nn.rgb_numba import rgb_over
+from core.nn.rows_numba import fits
 from core.nn.stylegan import (
     EqualConv2d,
     EqualLinear,
@@ -131,13 +132,15 @@ def test_the_filter_is_compiled_only_where_it_can_be():
     assert not fits(image.contiguous(memory_format=torch.channels_last))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("shape", [(2, 3, 6, 8), (1, 16, 70, 2), (1, 5, 2, 34)])
-def test_compiled_colours_are_a_convolution_over_the_enlarged_image(shape: tuple[int, ...]):
+def test_compiled_colours_are_a_convolution_over_the_enlarged_image(shape: tuple[int, ...], dtype: torch.dtype):
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(shape, generator=generator).contiguous(memory_format=torch.channels_last)
     image = torch.randn(shape[0], 4, shape[2] // 2, shape[3] // 2, generator=generator)
     weight, bias = torch.randn(4, shape[1], generator=generator), torch.randn(4, generator=generator)
-    expected = F.conv2d(x, weight[:, :, None, None], bias) + upsample2d(image)
+    x, weight = x.to(dtype), weight.to(dtype)
+    expected = F.conv2d(x.float(), weight.float()[:, :, None, None], bias) + upsample2d(image)
     torch.testing.assert_close(rgb_over(x, weight, bias, image), expected, atol=1e-5, rtol=0)
 
 

@@ -53,7 +53,8 @@ def lid_map(
     start, full = FROM_SHUT
     for eye in range(2):
         strength = ((share[:, EDGES[eye][4]] - start) / (full - start)).clamp(0, 1)
-        _draw_lashes(window[:, 1], pixels - pixels.new_tensor([columns.start, rows.start]), eye, strength)
+        if strength.any():
+            _draw_lashes(window[:, 1], pixels - pixels.new_tensor([columns.start, rows.start]), eye, strength)
     return lids
 
 

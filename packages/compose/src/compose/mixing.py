@@ -118,7 +118,7 @@ class Mixer:
         """The fused features inside ``box``; ``torso`` and ``scenery`` as the methods of those parts made them."""
         narrow = (head.to(self.head).permute(0, 2, 3, 1) @ self.head[:, :, 0, 0].T).permute(0, 3, 1, 2)
         layers = narrow, torso, scenery, (head_mask, person), self.bias, self.slope, box
-        if compilable(narrow, torso, scenery, head_mask, person):
+        if compilable(head_mask, person) and narrow.dtype == torso.dtype == scenery.dtype in (torch.float32, torch.bfloat16):
             from compose.mixing_numba import blended
 
             return self.rest(blended(*layers))

@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 import torch
 from core.compiled import compiled, run_parallel
+from core.nn.rows_numba import load, rows_of, store
 from jaxtyping import Float
 from torch import Tensor
 
@@ -29,11 +30,11 @@ def blended(
 ) -> Float[Tensor, "b n h w"]:
     """``blended_torch`` on torch's number of threads."""
     b, n, height, width = head.shape
-    out = torch.empty((b, n, height, width), memory_format=torch.channels_last)
-    rows = [x.permute(0, 2, 3, 1).contiguous().flatten(2).numpy() for x in (head, torso, scenery, out)]
+    out = torch.empty((b, n, height, width), dtype=head.dtype, memory_format=torch.channels_last)
+    rows, half = [rows_of(x) for x in (head, torso, scenery, out)], head.dtype == torch.bfloat16
     covers = [mask.contiguous().numpy() for mask in masks]
     corner, scale = np.array([2 * box.top, 2 * box.left]), np.float32(scenery.shape[-1] / torso.shape[-1])
-    settings = bias.repeat(width).numpy(), np.float32(slope), corner, scale, (0,) * n
+    settings = bias.float().repeat(width).numpy(), np.float32(slope), corner, scale, (0,) * n, half
     run_parallel(
         [
             partial(_blend, *(x[i] for x in rows[:3]), *(x[i, 0] for x in covers), *settings, rows[3][i], top, min(top + BAND, height))
@@ -47,20 +48,24 @@ def blended(
 @compiled
 def _blend(
     head: np.ndarray, torso: np.ndarray, scenery: np.ndarray, head_mask: np.ndarray, person: np.ndarray, bias: np.ndarray,
-    slope: np.float32, corner: np.ndarray, scale: np.float32, lanes: tuple, out: np.ndarray, top: int, bottom: int,
+    slope: np.float32, corner: np.ndarray, scale: np.float32, lanes: tuple, half: bool, out: np.ndarray, top: int, bottom: int,
 ) -> None:  # fmt: skip
     """Rows ``top`` to ``bottom`` of the box whose upper left pixel is ``corner``.
 
-    A row is all channels of its first pixel, then of the next; ``lanes`` is as long as there are channels.
+    A row is all channels of its first pixel, then of the next; ``lanes`` is as long as there are channels. ``half``: of bfloat16.
     """
     size, length = torso.shape[0], out.shape[1]
+    bits, low_bits = np.empty((3, length), np.int32), np.empty((2, torso.shape[1]), np.int32)
+    (above, behind, row), (upper, lower) = bits.view(np.float32), low_bits.view(np.float32)
     line, below = np.empty(torso.shape[1], np.float32), np.empty(length, np.float32)
     front, whole = np.empty(length, np.float32), np.empty(length, np.float32)
     start = corner[1] * len(lanes)
     for y in range(top, bottom):
         at = max((np.float32(corner[0] + y) + HALF) / scale - HALF, ZERO)
         first = min(int(at), size - 1)
-        share, upper, lower = at - np.float32(first), torso[first], torso[min(first + 1, size - 1)]
+        share = at - np.float32(first)
+        load(torso[first], half, upper, low_bits[0])
+        load(torso[min(first + 1, size - 1)], half, lower, low_bits[1])
         for i in range(line.shape[0]):
             line[i] = upper[i] + share * (lower[i] - upper[i])
         for x in range(length // len(lanes)):
@@ -74,8 +79,10 @@ def _blend(
                 front[into + j] = covered
             for j in range(len(lanes)):
                 whole[into + j] = filled
-        above, behind, row = head[y], scenery[corner[0] + y, start : start + length], out[y]
+        load(head[y], half, above, bits[0])
+        load(scenery[corner[0] + y, start : start + length], half, behind, bits[1])
         for i in range(length):  # one long loop, or the compiler would not work on several numbers at once
             value = below[i] + front[i] * (above[i] - below[i])
             value = behind[i] + whole[i] * (value - behind[i]) + bias[i]
             row[i] = max(value, slope * value)
+        store(row, bits[2], half, out[y])

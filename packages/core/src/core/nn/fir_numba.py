@@ -12,15 +12,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from core.compiled import compiled, run_parallel
+from core.nn.rows_numba import load, rows_of, store
 
 BAND = 32
 """Rows of one job."""
-
-
-def fits(x: Tensor) -> bool:
-    """Whether ``blur_and_activate`` can take ``x``: channels-last, on a CPU, float32 or bfloat16, without gradients."""
-    kind = x.device.type == "cpu" and x.dtype in (torch.float32, torch.bfloat16) and not torch.is_grad_enabled()
-    return kind and x.is_contiguous(memory_format=torch.channels_last)
 
 
 def blur_and_activate(x: Float[Tensor, "b c h w"], gain: float, bias: Float[Tensor, " c"], slope: float) -> Float[Tensor, "b c hh ww"]:
@@ -34,8 +29,7 @@ def blur_and_activate(x: Float[Tensor, "b c h w"], gain: float, bias: Float[Tens
     """
     b, c, h, w = x.shape
     out = torch.empty((b, c, h - 1, w - 1), dtype=x.dtype, memory_format=torch.channels_last)
-    half, kind = x.dtype == torch.bfloat16, torch.int16 if x.dtype == torch.bfloat16 else torch.float32
-    rows_in, rows_out = (t.permute(0, 2, 3, 1).reshape(b, t.shape[2], -1).view(kind).numpy() for t in (x, out))
+    half, rows_in, rows_out = x.dtype == torch.bfloat16, rows_of(x), rows_of(out)
     offset = bias.detach().float().repeat(w - 1).numpy()
     scale, kept = np.float32(gain / 64), np.float32(slope)
     jobs = [
@@ -62,34 +56,17 @@ def _blur(
     rounded = np.empty(last, np.int32)
     result = rounded.view(np.float32)
     for y in range(top - 1, top + 2):
-        _load(rows, y, half, four[y % 4], bits[y % 4])
+        if y >= 0 and y < rows.shape[0]:  # what is beyond the picture stays 0
+            load(rows[y], half, four[y % 4], bits[y % 4])
     for y in range(top, bottom):
-        _load(rows, y + 2, half, four[(y + 2) % 4], bits[(y + 2) % 4])
+        if y + 2 < rows.shape[0]:
+            load(rows[y + 2], half, four[(y + 2) % 4], bits[(y + 2) % 4])
+        else:
+            four[(y + 2) % 4] = np.float32(0)
         a, b, c, d = four[(y - 1) % 4], four[y % 4], four[(y + 1) % 4], four[(y + 2) % 4]
         for i in range(width):
             inner[i] = (a[i] + d[i]) + np.float32(3) * (b[i] + c[i])
         for i in range(last):  # slices of one length each, or the compiler would not work on several numbers at once
             value = gain * (first[i] + fourth[i] + np.float32(3) * (second[i] + third[i])) + offset[i]
             result[i] = max(value, slope * value)
-        row = out[y]
-        if half:
-            for i in range(last):
-                row[i] = (rounded[i] + np.int32(0x7FFF) + ((rounded[i] >> np.int32(16)) & np.int32(1))) >> np.int32(16)
-        else:
-            for i in range(last):
-                row[i] = result[i]
-
-
-@compiled
-def _load(rows: np.ndarray, y: int, half: bool, row: np.ndarray, bits: np.ndarray) -> None:
-    """A row as float32, zero outside the picture; ``bits`` are those of ``row``."""
-    if y < 0 or y >= rows.shape[0]:
-        row[:] = np.float32(0)
-        return
-    source = rows[y]
-    if half:
-        for i in range(row.shape[0]):
-            bits[i] = np.int32(source[i]) << np.int32(16)
-    else:
-        for i in range(row.shape[0]):
-            row[i] = source[i]
+        store(result, rounded, half, out[y])

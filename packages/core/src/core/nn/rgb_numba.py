@@ -11,16 +11,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from core.compiled import compiled, run_parallel
+from core.nn.rows_numba import load, rows_of
 
 BAND = 32
 """Rows of one job."""
 NEAR, AWAY = np.float32(0.75), np.float32(0.25)
-
-
-def fits(x: Tensor, image: Tensor) -> bool:
-    """Whether ``rgb_over`` can take them: float32 on a CPU without gradients, features channels-last."""
-    plain = all(t.device.type == "cpu" and t.dtype == torch.float32 for t in (x, image)) and not torch.is_grad_enabled()
-    return plain and x.is_contiguous(memory_format=torch.channels_last)
 
 
 def rgb_over(
@@ -29,18 +24,18 @@ def rgb_over(
     """``weight x + bias + upsample2d(image)``, on torch's number of threads.
 
     Args:
-        x: features, channels-last.
+        x: features, channels-last; of bfloat16 products and sums are float32.
         weight: of a 1x1 convolution.
         bias: of every colour.
         image: skip image of half the size.
     """
     b, c, h, w = x.shape
     out = torch.empty(b, len(weight), h, w)
-    features, skip, result = x.permute(0, 2, 3, 1).numpy(), image.contiguous().numpy(), out.numpy()
-    rows, offset = weight.contiguous().numpy(), bias.contiguous().numpy()
+    features, skip, result = rows_of(x), image.contiguous().numpy(), out.numpy()
+    rows, offset, half = weight.float().contiguous().numpy(), bias.contiguous().numpy(), x.dtype == torch.bfloat16
     run_parallel(
         [
-            partial(_rows, features[i], rows, offset, skip[i], (0,) * c, result[i], top, min(top + BAND, h))
+            partial(_rows, features[i], half, rows, offset, skip[i], (0,) * c, result[i], top, min(top + BAND, h))
             for i in range(b)
             for top in range(0, h, BAND)
         ]
@@ -50,13 +45,17 @@ def rgb_over(
 
 @compiled
 def _rows(
-    features: np.ndarray, weight: np.ndarray, bias: np.ndarray, skip: np.ndarray, lanes: tuple, out: np.ndarray, top: int, bottom: int
-) -> None:
+    features: np.ndarray, half: bool, weight: np.ndarray, bias: np.ndarray, skip: np.ndarray, lanes: tuple, out: np.ndarray, top: int,
+    bottom: int,
+) -> None:  # fmt: skip
     """Rows ``top`` to ``bottom``; ``lanes`` is as long as there are channels."""
     width, low = out.shape[2], skip.shape[2]
     line = np.zeros(low + 2, np.float32)  # with the zeros beside the image
+    bits = np.empty(features.shape[1], np.int32)
+    pixels = bits.view(np.float32)
     for y in range(top, bottom):
         near, other = y // 2, y // 2 + (1 if y % 2 else -1)
+        load(features[y], half, pixels, bits)
         for k in range(weight.shape[0]):
             row = out[k, y]
             for i in range(low):
@@ -70,5 +69,5 @@ def _rows(
             for x in range(width):
                 total = np.float32(0)
                 for j in range(len(lanes)):
-                    total += features[y, x, j] * weight[k, j]
+                    total += pixels[x * len(lanes) + j] * weight[k, j]
                 row[x] += total

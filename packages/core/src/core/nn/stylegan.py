@@ -191,7 +191,8 @@ class ModulatedConv2d(nn.Module):
         """With a folded weight; on a CPU the FIR filter is compiled."""
         bias = (self.bias * self.gain).to(weight.dtype)
         if self.up:
-            from core.nn.fir_numba import blur_and_activate, fits
+            from core.nn.fir_numba import blur_and_activate
+            from core.nn.rows_numba import fits
 
             wide = transposed(x, weight)
             if fits(wide):
@@ -266,12 +267,12 @@ class SynthesisBlock(nn.Module):
         return x, rgb
 
     def _compiled_fits(self, x: Tensor, image: Tensor) -> bool:
-        """Whether ``core.nn.rgb_numba`` can draw the colours: once folded, of unlimited features in float32 on a CPU."""
-        if self.to_rgb.folded is None or self.to_rgb.folded.dtype != torch.float32 or self.to_rgb.clamp is not None or not self.up:
+        """Whether ``core.nn.rgb_numba`` can draw the colours: once folded, of unlimited features on a CPU."""
+        if self.to_rgb.folded is None or self.to_rgb.clamp is not None or not self.up or image.dtype != torch.float32:
             return False
-        from core.nn.rgb_numba import fits
+        from core.nn.rows_numba import fits
 
-        return fits(x, image)
+        return fits(x)
 
     def fold(self, dtype: torch.dtype | None = None) -> "SynthesisBlock":
         """Fix ``w = ones`` for inference: store each layer's scaled weight (exact). ``train()`` takes it back.

@@ -103,5 +103,5 @@ class Mouth:
         shade(
             (near, texel, kind), nothing, STEP, (self.textures, self._no_classes, gain), colour, depth, np.zeros((height, width), np.uint8)
         )
-        behind = np.isin(kind, (LAYER_TEETH + 1, LAYER_MADE + 1)).reshape(height, STEP, width, STEP)
+        behind = ((kind == LAYER_TEETH + 1) | (kind == LAYER_MADE + 1)).reshape(height, STEP, width, STEP)
         return np.clip(colour[..., :3] + 0.5, 0, 255).astype(np.uint8), behind.mean((1, 3), dtype=np.float32), (int(low[0]), int(low[1]))

@@ -25,7 +25,7 @@ from core.render.vector_math import HALF, compiled
 if TYPE_CHECKING:
     from core.render.volume import VolumeConfig
 
-ROOM = 2**17
+ROOM = 2**18
 """Numbers of the hidden layers of a job's samples: they stay in the cache."""
 TILE = 8
 """Side of the tiles of rays."""
