@@ -1,5 +1,7 @@
 """The type in which networks multiply: how it is chosen."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from compose import HTBSRConfig
@@ -12,15 +14,16 @@ DEBUG, TINY, PAPER = (HTBSRConfig.preset(name) for name in ("debug", "tiny", "pa
 
 
 @pytest.mark.parametrize(("name", "expected"), [("auto", torch.float32), ("float32", torch.float32), ("bfloat16", torch.bfloat16)])
-def test_every_name_has_its_type(name: str, expected: torch.dtype):
+def test_every_name_has_its_type(name: str, expected: torch.dtype, monkeypatch):
+    monkeypatch.setattr("portrait.precision.multiplies_bfloat16", lambda: False)
     assert choose_precision(name, DEBUG) == expected
 
 
 @pytest.mark.parametrize("able", [False, True])
 def test_auto_is_bfloat16_on_a_cpu_made_for_it(able: bool, monkeypatch):
     monkeypatch.setattr("portrait.precision.multiplies_bfloat16", lambda: able)
-    assert choose_precision("auto", PAPER) == (torch.bfloat16 if able else torch.float32)
-    assert choose_precision("auto", TINY) == choose_precision("auto", DEBUG) == torch.float32
+    assert choose_precision("auto", PAPER) == choose_precision("auto", TINY) == (torch.bfloat16 if able else torch.float32)
+    assert choose_precision("auto", replace(DEBUG, sr_channels=(8, 8))) == torch.float32
     assert choose_precision("auto", PAPER, torch.device("cuda")) == torch.float32
     assert choose_precision("float32", PAPER) == torch.float32
 

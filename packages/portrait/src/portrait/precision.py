@@ -8,9 +8,9 @@ from core.errors import PortraitError
 
 from portrait.channels import PRECISIONS
 
-WIDE, WIDEST = 32, 128
+WIDE, WIDEST = 16, 128
 """Channels of the first super-resolution block from which on bfloat16 gains time in that network, and in those of the head; fewer were not
-measured, and what is compiled for them is float32."""
+measured."""
 
 
 def choose_precision(name: str, config: HTBSRConfig, device: torch.device | None = None) -> torch.dtype:

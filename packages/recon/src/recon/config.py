@@ -181,7 +181,7 @@ _SCRATCH = {
     "density_scale": 10.0,
     "scheme": "textbook",
     "floor": 0.003,
-    "skip_below": 1e-3,
+    "skip_below": 1e-2,
     "plane_axes": "xyz",
 }
 RENDERER_OF = {"debug": "debug", "tiny_half": "tiny", "tiny": "tiny", "tiny_double": "tiny"}
