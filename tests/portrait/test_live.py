@@ -1,6 +1,8 @@
 """``portrait bench --live``: what it counts on a clock of its own, and that sound becomes pictures."""
 
 import json
+import threading
+import time
 from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
@@ -66,6 +68,26 @@ def test_a_slow_machine_leaves_out_frames_and_falls_no_further_behind(clock):
     assert set(np.diff(drawn)) <= {3, 4, 5}
     assert max(seconds for _, seconds in late) < 4 / 25 + 0.1 + 3 / 25 + 0.04
     assert 6 < rate_of(late) < 25 / 3 + 0.1
+
+
+def test_frames_are_drawn_side_by_side():
+    together, most, lock = [], [], threading.Lock()
+
+    def draw(exp: torch.Tensor) -> None:
+        with lock:
+            together.append(1)
+            most.append(len(together))
+        time.sleep(0.05)
+        with lock:
+            together.pop()
+
+    late = speak_live(Parrot(), draw, np.zeros(12 * FRAME, np.float32), 2)
+    assert max(most) == 2
+    numbers = [number for number, _ in late]
+    assert numbers == sorted(set(numbers))
+    assert numbers[0] == 0
+    with pytest.raises(ZeroDivisionError):
+        speak_live(Parrot(), lambda exp: 1 / 0, np.zeros(12 * FRAME, np.float32), 2)
 
 
 def test_without_waiting_every_frame_is_drawn(clock):

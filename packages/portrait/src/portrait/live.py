@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +19,7 @@ from portrait.listening import FPS, RATE, STEP
 from portrait.pipeline import Portrait
 from portrait.plan import still_plan
 from portrait.source import Source
-from portrait.stream import side_by_side
+from portrait.stream import drawing_threads, side_by_side
 
 HEADER = (
     "| live | late, median ms | late, p95 ms | of it sound to come, ms | shown per second | without waiting | CPU ms a picture |",
@@ -26,6 +27,9 @@ HEADER = (
 )
 BLOCK = STEP // 2
 """Samples that come at once: 20 ms, as sound cards and calls deliver them."""
+
+SLACK = 0.15
+"""Of a frame, by which drawing may be slower than speech until frames are left out for it; who falls behind leaves out some at any rate."""
 
 Draw = Callable[[Float[Tensor, "n 64"]], Any]
 """Expression codes to pictures."""
@@ -61,29 +65,57 @@ class LiveCost:
         return f"| {self.name} | {late} | {self.shown:.1f} | {self.sustained:.1f} | {self.cpu:.0f} |"
 
 
-def speak_live(stream: StreamingAudio2Motion, draw: Draw, sound: Float[np.ndarray, " n"]) -> list[tuple[int, float]]:
+class _AtOnce(Executor):
+    """Does everything while it is asked to."""
+
+    def submit(self, work: Callable[..., Any], /, *given: Any, **named: Any) -> Future:
+        """A future that is done."""
+        done: Future = Future()
+        done.set_result(work(*given, **named))
+        return done
+
+
+def speak_live(stream: StreamingAudio2Motion, draw: Draw, sound: Float[np.ndarray, " n"], workers: int = 1) -> list[tuple[int, float]]:
     """Hear sound at the pace of speech and draw as many evenly spaced frames as the machine can.
+
+    Args:
+        stream: hears.
+        draw: one frame.
+        sound: speech.
+        workers: frames that are drawn side by side.
 
     Returns:
         Numbers of the frames drawn, and by how many seconds each came after the beginning of its sound.
     """
-    made, late, heard, following = torch.zeros(0, 64), [], 0, 0
+    made, heard, following, cost, late = torch.zeros(0, 64), 0, 0, 0.0, []
+    running: set[Future] = set()
     start = time.perf_counter()
-    while True:
-        spoken = min(int((time.perf_counter() - start) * RATE) // BLOCK * BLOCK, len(sound))
-        if spoken > heard:
-            made = torch.cat([made, stream.push(sound[heard:spoken])])
-            heard = spoken
-        if following < len(made):
-            began = time.perf_counter()
-            draw(made[following : following + 1])
-            end = time.perf_counter()
-            late.append((following, end - start - following / FPS))
-            following = max(following + math.ceil((end - began) * FPS), len(made) - stream.chunk)
-        elif heard == len(sound):
-            return late
-        else:
-            time.sleep(BLOCK / RATE)
+
+    def paint(number: int, exp: Tensor) -> tuple[int, float, float]:
+        began = time.perf_counter()
+        draw(exp)
+        end = time.perf_counter()
+        return number, end - start - number / FPS, end - began
+
+    with _AtOnce() if workers == 1 else drawing_threads(workers) as pool:
+        while True:
+            spoken = min(int((time.perf_counter() - start) * RATE) // BLOCK * BLOCK, len(sound))
+            if spoken > heard:
+                made = torch.cat([made, stream.push(sound[heard:spoken])])
+                heard = spoken
+            drawing = following < len(made) and len(running) < workers
+            if drawing:
+                running.add(pool.submit(paint, following, made[following : following + 1]))
+            elif not running and heard == len(sound) and following >= len(made):
+                return sorted(late)
+            elif not running:
+                time.sleep(BLOCK / RATE)
+            done, running = wait(running, 0 if drawing else BLOCK / RATE, FIRST_COMPLETED)
+            found = [future.result() for future in done]
+            late += [(number, after) for number, after, _ in found]
+            cost = found[-1][2] if found else cost
+            if drawing:
+                following = max(following + max(math.ceil(cost * FPS / workers - SLACK), 1), len(made) - stream.chunk)
 
 
 def speak_at_once(stream: StreamingAudio2Motion, draw: Draw, sound: Float[np.ndarray, " n"], workers: int) -> tuple[float, float]:
@@ -118,7 +150,7 @@ def live_cost(portrait: Portrait, source: Source, sound: Float[np.ndarray, " n"]
 
     speak_at_once(stream(), draw, sound[:RATE], workers)
     decoder = stream()
-    late = speak_live(decoder, draw, sound)
+    late = speak_live(decoder, draw, sound, workers)
     ms = 1e3 * np.array([value for _, value in late])
     sustained, cpu = speak_at_once(stream(), draw, sound, workers)
     p50, p95 = (float(np.percentile(ms, q)) for q in (50, 95))

@@ -48,9 +48,8 @@ def side_by_side(work: Callable[[S], T], items: Iterator[S], workers: int) -> It
     if workers == 1:
         yield from map(work, items)
         return
-    threads = torch.get_num_threads()
     waiting: deque[Future] = deque()
-    with ThreadPoolExecutor(workers, "work", initializer=torch.set_num_threads, initargs=(max(threads // workers, 1),)) as pool:
+    with drawing_threads(workers) as pool:
         try:
             for item in items:
                 waiting.append(pool.submit(work, item))
@@ -61,8 +60,17 @@ def side_by_side(work: Callable[[S], T], items: Iterator[S], workers: int) -> It
         finally:
             for future in waiting:
                 future.cancel()
-            pool.shutdown()
-            torch.set_num_threads(threads)  # a thread's number becomes that of all later threads
+
+
+@contextmanager
+def drawing_threads(workers: int) -> Iterator[ThreadPoolExecutor]:
+    """So many threads, which share torch's threads among them until the block ends."""
+    threads = torch.get_num_threads()
+    try:
+        with ThreadPoolExecutor(workers, "work", initializer=torch.set_num_threads, initargs=(max(threads // workers, 1),)) as pool:
+            yield pool
+    finally:
+        torch.set_num_threads(threads)  # a thread's number becomes that of all later threads
 
 
 def prefetch(items: Iterator[T], depth: int = 2) -> Iterator[T]:
