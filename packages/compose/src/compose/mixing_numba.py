@@ -55,8 +55,9 @@ def _blend(
     A row is all channels of its first pixel, then of the next; ``lanes`` is as long as there are channels. ``half``: of bfloat16.
     """
     size, length = torso.shape[0], out.shape[1]
-    bits, low_bits = np.empty((3, length), np.int32), np.empty((2, torso.shape[1]), np.int32)
-    (above, behind, row), (upper, lower) = bits.view(np.float32), low_bits.view(np.float32)
+    low_bits, bits = np.empty((2, torso.shape[1]), np.int32), np.empty((3, length), np.int32)
+    above, behind, row = bits[0].view(np.float32), bits[1].view(np.float32), bits[2].view(np.float32)
+    upper, lower = low_bits[0].view(np.float32), low_bits[1].view(np.float32)
     line, below = np.empty(torso.shape[1], np.float32), np.empty(length, np.float32)
     front, whole = np.empty(length, np.float32), np.empty(length, np.float32)
     start = corner[1] * len(lanes)
@@ -79,10 +80,22 @@ def _blend(
                 front[into + j] = covered
             for j in range(len(lanes)):
                 whole[into + j] = filled
-        load(head[y], half, above, bits[0])
-        load(scenery[corner[0] + y, start : start + length], half, behind, bits[1])
-        for i in range(length):  # one long loop, or the compiler would not work on several numbers at once
-            value = below[i] + front[i] * (above[i] - below[i])
-            value = behind[i] + whole[i] * (value - behind[i]) + bias[i]
-            row[i] = max(value, slope * value)
-        store(row, bits[2], half, out[y])
+        if half:
+            load(head[y], half, above, bits[0])
+            load(scenery[corner[0] + y, start : start + length], half, behind, bits[1])
+            _over(above, behind, below, front, whole, bias, slope, row)
+            store(row, bits[2], half, out[y])
+        else:
+            _over(head[y], scenery[corner[0] + y, start : start + length], below, front, whole, bias, slope, out[y])
+
+
+@compiled
+def _over(
+    above: np.ndarray, behind: np.ndarray, below: np.ndarray, front: np.ndarray, whole: np.ndarray, bias: np.ndarray, slope: np.float32,
+    row: np.ndarray,
+) -> None:  # fmt: skip
+    """A row of layers over each other; one long loop, or the compiler would not work on several numbers at once."""
+    for i in range(row.shape[0]):
+        value = below[i] + front[i] * (above[i] - below[i])
+        value = behind[i] + whole[i] * (value - behind[i]) + bias[i]
+        row[i] = max(value, slope * value)
