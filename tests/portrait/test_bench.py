@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from portrait.bench import HEADER, Cost, cost, module_costs
+from portrait.bench import HEADER, Cost, cost, frame_costs, module_costs
 from portrait.bench_parts import parts
 from portrait.cli import main
 from portrait.roofline import Peaks, tensors_in, traffic
@@ -62,6 +62,15 @@ def test_the_command_writes_what_it_prints(tmp_path: Path, capsys: pytest.Captur
     written, printed = json.loads(file.read_text()), capsys.readouterr().out
     assert all(row["name"] in printed for row in written["rows"])
     assert written["machine"]["torch"] == torch.__version__
+
+
+def test_first_frame_and_those_that_follow_are_measured(portrait, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("portrait.bench.Portrait.from_pretrained", lambda *_, **__: portrait)
+    monkeypatch.setattr("portrait.bench.FRAMES", 3)
+    first, each = frame_costs("debug", CPU, "float32", 2)
+    assert "first frame" in first.name
+    assert first.median > each.median > 0  # the first waits for what is done once per photograph
+    assert first.gflop is each.gflop is None
 
 
 def test_nothing_to_measure_is_said(capsys: pytest.CaptureFixture):

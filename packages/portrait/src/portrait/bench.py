@@ -17,14 +17,16 @@ from portrait.memory import PeakMemory
 from portrait.networks import choose_device
 from portrait.pipeline import Portrait
 from portrait.plan import still_plan
+from portrait.rendering import Frame
 from portrait.roofline import Peaks, traffic
+from portrait.stream import closed
 
 HEADER = (
     "| what | median ms | p95 ms | per second | GFLOP | least MiB | of the roofline | peak MiB | twin's time |",
     "|---|---|---|---|---|---|---|---|---|",
 )
-FRAMES = 16
-"""Of the clip behind the row of whole frames, so that what is done once per source weighs little."""
+FRAMES, SETTLED = 48, 8
+"""Of the clip behind the row of whole frames: those that are timed, and those before them, with what is done once per photograph."""
 WARM = 1
 """Runs before the clock starts."""
 
@@ -110,14 +112,32 @@ def module_costs(preset: str, device: torch.device, precision: str, rounds: int,
         yield replace(found, least=least, share=peaks[part.dtype].share(found.gflop or 0.0, least, found.median))
 
 
-def frame_cost(weights: str, device: torch.device, precision: str, rounds: int) -> Cost:
-    """Frames of a still photograph with trained weights; the source's networks run once among them, nothing is encoded."""
+def frame_costs(weights: str, device: torch.device, precision: str, rounds: int) -> Iterator[Cost]:
+    """With trained weights: a photograph until its first frame, and the frames of a still head that follow; nothing is encoded."""
     from skimage.data import astronaut
 
     portrait = Portrait.from_pretrained(weights, str(device), precision=precision)
-    plan = still_plan(portrait.prepare(astronaut()), FRAMES)
-    one = cost(f"{weights}: whole frame", lambda: [frame.index for frame in portrait.render(plan)], device, rounds, count=False)
-    return Cost(one.name, one.median / len(plan), one.p95 / len(plan), None, one.peak)
+    picture = astronaut()
+
+    def first() -> Frame:
+        frames = portrait.render(still_plan(portrait.prepare(picture), 1))
+        with closed(frames):
+            return next(frames)
+
+    yield cost(f"{weights}: photograph to first frame", first, device, rounds, count=False)
+    plan = still_plan(portrait.prepare(picture), SETTLED + FRAMES)
+    with PeakMemory(device) as memory:
+        times = [_frame_time(portrait.render(plan)) for _ in range(rounds)]
+    yield Cost(f"{weights}: whole frame", float(np.median(times)), float(np.percentile(times, 95)), None, memory.mib)
+
+
+def _frame_time(frames: Iterator[Frame]) -> float:
+    """Milliseconds a frame once the first ones are there."""
+    for _ in range(SETTLED):
+        next(frames)
+    start = time.perf_counter()
+    count = sum(1 for _ in frames)
+    return 1e3 * (time.perf_counter() - start) / count
 
 
 def bench(preset: str, device: str, precision: str, rounds: int, file: Path | None, twins: bool = False) -> None:
@@ -157,7 +177,7 @@ def _report(device: torch.device, about: str, header: tuple[str, str], costs: It
 def _costs(preset: str, device: torch.device, precision: str, rounds: int, twins: bool) -> Iterator[Cost]:
     yield from module_costs(preset, device, precision, rounds, twins)
     if preset == "tiny":
-        yield frame_cost(preset, device, precision, rounds)
+        yield from frame_costs(preset, device, precision, rounds)
 
 
 def _load() -> float | None:
