@@ -200,8 +200,8 @@ def _add_animate(commands: Any) -> None:
 
 def _add_bench(commands: Any) -> None:
     about = (
-        "Measure what each network costs on this machine, with random weights and inputs, and for tiny a first frame and those that follow, "
-        "as shipped."
+        "Measure what each network costs on this machine, with random weights and inputs, and for tiny a first frame and "
+        "those that follow, as shipped."
     )
     bench = commands.add_parser("bench", help="what each network costs here: ms, frames per second, GFLOP, memory", description=about)
     bench.add_argument("--preset", choices=BENCHED, default="tiny", help="sizes of the networks (default: tiny)")
