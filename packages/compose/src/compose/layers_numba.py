@@ -247,8 +247,10 @@ def _layers(
             trusted = trust_row[a[k]] + f[k] * (trust_row[b[k]] - trust_row[a[k]])
             cover = cover_row[left[x]] + share[x] * (cover_row[right[x]] - cover_row[left[x]])
             cover += trusted * (photo[3, y, x] - cover)
-            presence = min(max((cover - fog) / (rim - fog), ZERO), ONE)
-            hidden = min(max((cover - fog) / (threshold - fog), ZERO), ONE)
+            if cover <= fog:
+                continue
+            presence = min((cover - fog) / (rim - fog), ONE)
+            hidden = min((cover - fog) / (threshold - fog), ONE)
             for c in range(3):
                 head = drawn[c, inside, k] + trusted * (photo[c, y, x] - drawn[c, inside, k])
                 out[c, y, x] = presence - hidden + out[c, y, x] * (ONE - hidden) + head * presence

@@ -228,8 +228,8 @@ class Renderer:
     def _batch(
         self, scene: _Scene, part: FaceCoeffs, pncc: Tensor, wanted: list[int], gaze: Tensor | None, keypoints: tuple[Tensor, Tensor]
     ) -> tuple[UInt8[np.ndarray, "b s s 3"], dict[str, UInt8[np.ndarray, "b s s 3"]]]:
-        n = len(part)
         """Frames and maps; ``keypoints`` are those of the torso, and those near them where its networks look."""
+        n = len(part)
         camera = self._camera(part)
         with self.timer("motion adapter", n), computing(self.precision, self.device):
             planes = self.avatar.animate(scene.planes, scene.pncc_src, pncc.to(self.device), scene.pncc_cano, scene.rest)
