@@ -174,9 +174,10 @@ def _add_animate(commands: Any) -> None:
     p.add_argument("--face", type=_natural, metavar="N", help="which face of the photograph, counted from 0, the largest (default: 0)")
     p.add_argument(
         "--gaze",
-        choices=GAZE_MODES,
-        help="eyes that look aside now and then, or as in the photograph; only weights that look back at the photograph, as tiny does, "
-        "can turn eyes (default: natural with --audio, still with --video)",
+        type=partial(_word_or_file, GAZE_MODES),
+        metavar="natural|still|FILE",
+        help="eyes that look aside now and then, as in the photograph, or aside when those of a video do; only weights that look back at "
+        "the photograph, as tiny does, can turn eyes (default: natural with --audio, the driver's with --video)",
     )
     p.add_argument("--seed", type=_natural, default=0, metavar="N", help="of blinks, gaze, idle motion and speech variation (default: 0)")
     p.add_argument(

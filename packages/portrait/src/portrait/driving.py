@@ -26,6 +26,7 @@ from torch import Tensor
 from portrait.blink import blink_units
 from portrait.listening import FPS, motion_from_sound
 from portrait.stream import Progress, silently
+from portrait.watched_gaze import iris_offset
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +40,20 @@ OVERLAP = 10
 """Frames that neighbouring chunks share, so that their seam is smooth."""
 
 ReadVideo = Callable[[str | Path], FaceCoeffs]
-"""Gives the fitted face of every frame of a video."""
+"""Gives the fitted face of every frame of a video, as ``VideoReader`` does."""
+
+
+@dataclass(frozen=True)
+class Driver:
+    """What is seen of a person in a video.
+
+    Attributes:
+        coeffs: the fitted face of every frame.
+        irises: where the irises are (``portrait.watched_gaze.iris_offset``); NaN where that is not known.
+    """
+
+    coeffs: FaceCoeffs
+    irises: Float[np.ndarray, " t"]
 
 
 @dataclass(frozen=True)
@@ -81,7 +95,7 @@ def drive_from_audio(
     return Driving(motion_from_sound(sound, model, mouth_amplitude, seed, encoder, blink), sound)
 
 
-def fit_driver(path: str | Path, face: FaceModel, progress: Progress = silently) -> FaceCoeffs:
+def fit_driver(path: str | Path, face: FaceModel, progress: Progress = silently) -> Driver:
     """Track and fit the face of a video, streaming: frames are dropped as soon as their landmarks are known.
 
     One identity, found on the first chunk, serves the whole clip. Frames without a face repeat their neighbours and are counted in the
@@ -98,8 +112,8 @@ def fit_driver(path: str | Path, face: FaceModel, progress: Progress = silently)
     info = video_info(path)
     frames = progress(read_video(path, FPS), "track driver", round(info.seconds * FPS))
     tracks = _squared(track(frames, FPS), info.height, info.width)
-    identity, parts, lost, total = None, [], 0, 0
-    for landmarks, fresh in _overlapping(tracks):
+    identity, parts, lost, total, irises = None, [], 0, 0, []
+    for landmarks, fresh in _overlapping(tracks, irises):
         total += fresh
         if not np.isfinite(landmarks).all((1, 2)).any():
             lost += fresh
@@ -113,7 +127,7 @@ def fit_driver(path: str | Path, face: FaceModel, progress: Progress = silently)
         raise PortraitError("E_NO_FACE", f"no face found in {path}", "Use a video that shows one clearly visible, upright human face.")
     if lost:
         log.warning("W_FACE_LOST: %d of %d frames of %s show no face; the face is held there", lost, total, path)
-    return _joined(parts)
+    return Driver(_joined(parts), np.array(irises))
 
 
 def _squared(tracks: Iterator[np.ndarray], height: int, width: int) -> Iterator[np.ndarray]:
@@ -127,10 +141,11 @@ def _squared(tracks: Iterator[np.ndarray], height: int, width: int) -> Iterator[
         yield (points * size - corner) / np.float32(side)
 
 
-def _overlapping(tracks: Iterator[np.ndarray]) -> Iterator[tuple[np.ndarray, int]]:
-    """Chunks of ``CHUNK`` new frames behind ``OVERLAP`` old ones, and the number of new ones."""
+def _overlapping(tracks: Iterator[np.ndarray], irises: list[float]) -> Iterator[tuple[np.ndarray, int]]:
+    """Chunks of ``CHUNK`` new frames behind ``OVERLAP`` old ones, and the number of new ones; where their irises are is added to a list."""
     tail: list[np.ndarray] = []
     while fresh := list(islice(tracks, CHUNK)):
+        irises += [iris_offset(points) for points in fresh]
         yield np.stack(tail + fresh)[:, :468].astype(np.float32), len(fresh)
         tail = (tail + fresh)[-OVERLAP:]
 
@@ -161,12 +176,12 @@ def drive_from_video(
         expression: ``absolute`` takes the driver's codes as they are; ``relative`` adds their difference from the driver's median
             face to the photograph's expression, which keeps a smile or raised brows of the photograph.
         progress: shows how far reading is.
-        read: what reads the video, when it may have been read before (`video_reader`); None reads it.
+        read: what reads the video, when it may have been read before (`VideoReader`); None reads it.
 
     Raises:
         PortraitError: as ``fit_driver``.
     """
-    coeffs = (read or video_reader(face, progress))(path)
+    coeffs = (read or VideoReader(face, progress))(path)
     exp = coeffs.exp
     if expression == "relative":
         exp = source.exp + exp - exp.median(0, keepdim=True).values
@@ -184,14 +199,21 @@ def _sound_track(path: str | Path) -> Sound | None:
         return None
 
 
-def video_reader(face: FaceModel, progress: Progress = silently) -> ReadVideo:
-    """A ``fit_driver`` that reads no file twice: one video may drive pose, blinks and brows."""
-    read: dict[Path, FaceCoeffs] = {}
+class VideoReader:
+    """Reads no file twice: one video may drive pose, blinks, brows and gaze."""
 
-    def fit(path: str | Path) -> FaceCoeffs:
+    def __init__(self, face: FaceModel, progress: Progress = silently) -> None:
+        """Arguments of ``fit_driver``."""
+        self.face, self.progress = face, progress
+        self._read: dict[Path, Driver] = {}
+
+    def driver(self, path: str | Path) -> Driver:
+        """All that is seen; raises as ``fit_driver``."""
         file = Path(path).expanduser()
-        if file not in read:
-            read[file] = fit_driver(path, face, progress)
-        return read[file]
+        if file not in self._read:
+            self._read[file] = fit_driver(path, self.face, self.progress)
+        return self._read[file]
 
-    return fit
+    def __call__(self, path: str | Path) -> FaceCoeffs:
+        """The fitted face of every frame."""
+        return self.driver(path).coeffs

@@ -1,11 +1,15 @@
 """Where the eyes look: at the viewer most of the time, elsewhere now and then, in quick jumps."""
 
+from pathlib import Path
+
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from portrait.channels import GAZE_MODES
+from portrait.driving import VideoReader
+from portrait.pose import ping_pong
+from portrait.watched_gaze import watched_gaze
 
 SPREAD = np.radians([5.0, 2.0])
 """Standard deviation of the yaw and pitch of looks aside."""
@@ -47,17 +51,23 @@ def natural_gaze(frames: int, seed: int, fps: float = 25.0) -> Float[Tensor, "t 
     return torch.from_numpy(gaze.astype(np.float32))
 
 
-def plan_gaze(mode: str, turned: Float[Tensor, "t 3"], seed: int) -> Float[Tensor, "t 2"] | None:
-    """Gaze of every frame by one of ``GAZE_MODES``; None where the eyes keep looking as they do in the photograph.
+def plan_gaze(mode: str | Path, turned: Float[Tensor, "t 3"], seed: int, read: VideoReader) -> Float[Tensor, "t 2"] | None:
+    """Gaze of every frame; None where the eyes keep looking as they do in the photograph.
 
     Args:
-        mode: ``natural`` also takes back a part of the head's turns; ``still`` turns the eyes with the head.
+        mode: ``still`` turns the eyes with the head; ``natural`` takes back a part of the head's turns and looks aside now and then; a
+            video takes back the same and looks aside when its person does.
         turned: pitch, yaw and roll of the head away from the photograph's, radians.
         seed: of the looks aside.
+        read: reads videos.
     """
-    if mode not in GAZE_MODES:
-        raise ValueError(f"gaze={mode!r}; choose one of {', '.join(GAZE_MODES)}")
+    frames = len(turned)
     if mode == "still":
         return None
-    gaze = natural_gaze(len(turned), seed) - HOLD * turned[:, [1, 0]]
-    return torch.round(gaze.clamp(-LIMIT, LIMIT) / STEP) * STEP
+    if mode == "natural":
+        looks = natural_gaze(frames, seed)
+    else:
+        seen = read.driver(mode)
+        aside = watched_gaze(seen.irises, seen.coeffs.euler[:, 1])[ping_pong(len(seen.irises), frames)]
+        looks = torch.stack([aside, torch.zeros_like(aside)], 1)
+    return torch.round((looks - HOLD * turned[:, [1, 0]]).clamp(-LIMIT, LIMIT) / STEP) * STEP

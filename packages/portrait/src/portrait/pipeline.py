@@ -16,7 +16,7 @@ from jaxtyping import UInt8
 
 from portrait.background import choose_background
 from portrait.blink import apply_blinks
-from portrait.driving import drive_from_audio, drive_from_video, video_reader
+from portrait.driving import VideoReader, drive_from_audio, drive_from_video
 from portrait.gaze import plan_gaze
 from portrait.gestures import apply_brows, apply_nods, hear_accents
 from portrait.networks import choose_device, weights_folder
@@ -141,7 +141,7 @@ class Portrait:
         brows: str | Path | None = None,
         nods: bool = False,
         refine: int = 0,
-        gaze: str | None = None,
+        gaze: str | Path | None = None,
     ) -> Plan:
         """Read and check the input and decide every frame without rendering any.
 
@@ -155,9 +155,9 @@ class Portrait:
         prepared = self.prepare(source, face)
         scenery = choose_background(background, prepared)
         coeffs = prepared.coeffs
-        blink, gaze = blink or ("none" if audio is None else "natural"), gaze or ("still" if audio is None else "natural")
+        blink, gaze = blink or ("none" if audio is None else "natural"), gaze or ("natural" if video is None else video)
         with self.timer("read driver"):
-            read = video_reader(self.face, progress)
+            read = VideoReader(self.face, progress)
             if audio is not None:
                 driving = drive_from_audio(audio, self.audio2motion, mouth_amplitude, seed, self.encoder, blink == "model")
             else:
@@ -172,7 +172,7 @@ class Portrait:
             exp = apply_blinks(self.face, coeffs.id, exp, plan_blinks(self.face, blink, frames, seed, read))
         prepared = self.refine(prepared, refine, seed, progress=progress)
         motion = FaceCoeffs(coeffs.id.expand(len(exp), -1), exp, euler, trans)
-        return Plan(prepared, scenery, motion, driving.sound, plan_gaze(gaze, euler - coeffs.euler, seed))
+        return Plan(prepared, scenery, motion, driving.sound, plan_gaze(gaze, euler - coeffs.euler, seed, read))
 
     def render(self, plan: Plan, maps: Collection[int] = ()) -> Iterator[Frame]:
         """Frames of ``plan``, computed as they are asked for; memory does not grow with the length."""
@@ -203,7 +203,7 @@ class Portrait:
         brows: str | Path | None = None,
         nods: bool = False,
         refine: int = 0,
-        gaze: str | None = None,
+        gaze: str | Path | None = None,
     ) -> Iterator[Frame]:
         """Frames of the talking portrait at 25 per second, computed as they are asked for; memory does not grow with the length.
 
@@ -225,8 +225,9 @@ class Portrait:
             brows: ``prosody`` raises them on accents of the voice; a video lends its own; None leaves them to the driver.
             nods: bow the head a little on accents of the voice, on top of the pose.
             refine: steps by which the planes first learn this photograph; 0: none. ``Portrait.refine`` does it once for many clips.
-            gaze: ``natural`` looks aside now and then, ``still`` looks as the photograph does; None is ``natural`` with audio, ``still``
-                with video. Weights without ``head_skip`` (the paper's) keep the eyes still in any case.
+            gaze: ``natural`` looks aside now and then, ``still`` looks as the photograph does, a video lends its looks aside; None is
+                ``natural`` with audio, the driver's with video. Weights without ``head_skip`` (the paper's) keep the eyes still in any
+                case.
 
         Raises:
             PortraitError: unusable input, each kind with its own code.

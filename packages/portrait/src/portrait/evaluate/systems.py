@@ -15,9 +15,10 @@ from core.face.model import FaceModel
 from core.media.video import VideoWriter
 from jaxtyping import Float, UInt8
 
-from portrait.driving import FPS, Driving, drive_from_video
+from portrait.driving import FPS, Driving, VideoReader, drive_from_video
 from portrait.evaluate.footage import SIDE, Frames, first_picture, square_frames, square_picture, tracked, window_of
 from portrait.evaluate.pairing import VIDEOS, Pair
+from portrait.gaze import plan_gaze
 from portrait.networks import NETWORKS, weights_folder
 from portrait.plan import Plan
 from portrait.pose import ping_pong, smooth_pose
@@ -88,8 +89,11 @@ class Networks:
         if pair.video is None:
             pose = "static" if pair.pose is None else pair.pose
             return self.portrait.plan(source, audio=pair.audio, pose=pose, seed=self.seed)
-        driving = drive_from_video(pair.video, self.portrait.face, source.coeffs)
-        return Plan(source, source.background, follow(pair, source.coeffs, driving), driving.sound)
+        read = VideoReader(self.portrait.face)
+        driving = drive_from_video(pair.video, self.portrait.face, source.coeffs, read=read)
+        motion = follow(pair, source.coeffs, driving)
+        gaze = plan_gaze(pair.video, motion.euler - source.coeffs.euler, self.seed, read)
+        return Plan(source, source.background, motion, driving.sound, gaze)
 
 
 def follow(pair: Pair, source: FaceCoeffs, driving: Driving) -> FaceCoeffs:
