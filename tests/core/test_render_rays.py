@@ -3,7 +3,7 @@
 import pytest
 import torch
 from core.camera import FIT_FOCAL, Camera, Rays
-from core.render.rays_numba import fits
+from core.compilable import compilable
 from core.render.sampling import ray_bounds, ray_bounds_torch
 
 VOLUMES = {
@@ -58,7 +58,7 @@ def test_rays_along_the_faces_of_a_box_and_from_inside():
 
 def test_gradients_and_halves_go_another_way():
     camera = cameras()
-    assert not fits(camera.label)
+    assert not compilable(camera.label)
     with torch.no_grad():
-        assert fits(camera.label)
-        assert not fits(camera.label.double())
+        assert compilable(camera.label)
+        assert not compilable(camera.label.double())

@@ -1,13 +1,14 @@
 """The photograph's own pixels for the head: laid over the drawn head wherever the network trusts them (ours, not in the paper)."""
 
 import torch
+from core.compilable import compilable
 from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from compose.lookback import LookBack
-from compose.warping import bleed, compilable, enlarge_grid, resize
+from compose.warping import bleed, enlarge_grid, resize
 
 KNOWN = 0.5
 """Opacity from which on a pixel of a head over black tells its colour."""

@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 
 import torch
+from core.compilable import compilable
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
 from compose.box import Box
 from compose.fusion import blend, over
-from compose.warping import compilable, resize
+from compose.warping import resize
 
 
 @dataclass(frozen=True)

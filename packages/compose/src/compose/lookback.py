@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import torch
 from core.camera import FIT_DISTANCE, WORLD_SCALE, Camera
+from core.compilable import compilable
 from core.face.coeffs import FaceCoeffs
 from core.face.model import FaceModel, pose_points, project
 from core.face.pncc import clip_coordinates
@@ -21,7 +22,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from compose.lids import lid_map
-from compose.warping import bleed, close, compilable, resize, smooth
+from compose.warping import bleed, close, resize, smooth
 
 SOLID = 0.5
 """Opacity from which on the depth of a pixel is trusted; elsewhere it is continued from trusted pixels."""

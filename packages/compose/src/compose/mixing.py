@@ -6,6 +6,7 @@ The first is 1x1, so it commutes with masks and resizing.
 from dataclasses import dataclass
 
 import torch
+from core.compilable import compilable
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -13,7 +14,7 @@ from torch.nn import functional as F
 from compose.box import Box
 from compose.folding import folded
 from compose.fusion import blend
-from compose.warping import compilable, resize
+from compose.warping import resize
 
 
 class FuseConvs(nn.Sequential):

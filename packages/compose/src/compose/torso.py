@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 import torch
+from core.compilable import compilable
 from core.nn.morphology import erode
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -13,7 +14,7 @@ from compose.config import HTBSRConfig
 from compose.folding import folded
 from compose.generator import TorsoDecoder, TorsoMask
 from compose.motion import DenseMotion, Motion, scale_gradient
-from compose.warping import bleed, compilable, planar_motion, planar_offset, resize, soften, warp_image
+from compose.warping import bleed, planar_motion, planar_offset, resize, soften, warp_image
 
 TORSO_CLASSES = (2, 4)
 """Classes of the segmentation map that belong to the torso: body skin and clothes."""

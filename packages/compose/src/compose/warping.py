@@ -3,6 +3,7 @@
 from typing import Literal
 
 import torch
+from core.compilable import compilable
 from core.nn.morphology import dilate, erode
 from einops import rearrange
 from jaxtyping import Float
@@ -10,11 +11,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from compose.motion import identity_grid
-
-
-def compilable(*tensors: Tensor) -> bool:
-    """Whether ``compose.layers_numba`` takes these tensors: float32 on a CPU, without gradients."""
-    return not torch.is_grad_enabled() and all(x.device.type == "cpu" and x.dtype == torch.float32 for x in tensors)
 
 
 def resize(image: Float[Tensor, "b c h w"], size: int) -> Float[Tensor, "b c s s"]:

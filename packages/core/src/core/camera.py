@@ -17,6 +17,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
+from core.compilable import compilable
 from core.exact import exact
 
 FIT_FOCAL = 1015 / 224
@@ -175,9 +176,9 @@ class Camera:
     @exact
     def rays(self, size: int, window: Window | None = None) -> Rays:
         """Rays through the pixel centres of a ``size x size`` image, or of one window of it per sample."""
-        from core.render.rays_numba import directions, fits
+        if window is None and compilable(self.label):
+            from core.render.rays_numba import directions
 
-        if window is None and fits(self.label):
             found = directions(self.cam2world, self.intrinsics, size)
             return Rays(self.cam2world[:, None, :3, 3].expand_as(found), found)
         return self._rays(size, window)

@@ -15,11 +15,6 @@ TINY = np.float32(1e-9)
 """Least component of a direction, away from 0: rays along a face of the box."""
 
 
-def fits(*tensors: Tensor) -> bool:
-    """Whether the compiled functions take these: float32 on a CPU, without gradients."""
-    return not torch.is_grad_enabled() and all(x.device.type == "cpu" and x.dtype == torch.float32 for x in tensors)
-
-
 def directions(cam2world: Float[Tensor, "b 4 4"], intrinsics: Float[Tensor, "b 3 3"], size: int) -> Float[Tensor, "b n 3"]:
     """Unit vectors through the pixel centres of ``size x size`` pictures, row-major."""
     out = torch.empty(len(cam2world), size * size, 3)

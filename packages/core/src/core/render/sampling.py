@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from core.camera import Rays, length
+from core.compilable import compilable
 
 Scheme = Literal["eg3d", "textbook"]
 Misses = Literal["empty", "eg3d"]
@@ -38,9 +39,9 @@ def ray_bounds(
         near, far and whether the ray meets the volume in front of the camera. Rays that miss have near = far = their distance
         from the world's origin, so that they weigh nothing.
     """
-    from core.render.rays_numba import bounds, fits
+    if compilable(rays.origins, rays.directions):
+        from core.render.rays_numba import bounds
 
-    if fits(rays.origins, rays.directions):
         return bounds(rays.origins, rays.directions, box, centre, radius)
     return ray_bounds_torch(rays, box, centre, radius)
 
