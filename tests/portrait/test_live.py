@@ -1,6 +1,7 @@
 """``portrait bench --live``: what it counts on a clock of its own, and that sound becomes pictures."""
 
 import json
+import re
 import threading
 import time
 from dataclasses import asdict
@@ -114,6 +115,18 @@ def test_live_pictures_are_those_of_a_plan(portrait, source, speech):
     paint = portrait.live(plan)
     for frame in frames[::9]:
         np.testing.assert_array_equal(paint(plan.motion[frame.index : frame.index + 1])[0], frame.image)
+
+
+def test_the_documented_example_draws_a_picture_for_every_frame(portrait, source, speech, monkeypatch):
+    page = Path(__file__).parents[2] / "docs" / "live.md"
+    code = re.search(r"```python\n(.*?)```", page.read_text(), re.S).group(1)
+    monkeypatch.setattr(type(portrait), "from_pretrained", lambda *_: portrait)
+    monkeypatch.setattr(portrait, "prepare", lambda *_: source)
+    shown: list[np.ndarray] = []
+    exec(compile(code, str(page), "exec"), {"microphone": np.array_split(read_audio(speech), 7), "show": shown.append})
+    assert len(shown) == 20
+    assert {picture.shape for picture in shown} == {(portrait.size, portrait.size, 3)}
+    assert np.abs(shown[-1].astype(int) - shown[0]).max() > 0
 
 
 def test_the_command_writes_what_it_prints(tmp_path: Path, capsys, monkeypatch):
