@@ -179,5 +179,6 @@ def counted(portrait, monkeypatch) -> tuple[list, list]:
 def test_torsos_near_by():
     keypoints = torch.zeros(6, 2, 3)
     keypoints[:, 1, 0] = torch.tensor([0.0, 0.5, 0.9, 1.1, 2.0, 2.2])
-    assert near_by(keypoints, [1], 1.0)[:, 1, 0].tolist() == pytest.approx([0.0, 0.0, 0.0, 1.1, 1.1, 2.2])
-    assert near_by(keypoints, [0], 1.0).eq(keypoints[:1]).all()
+    assert near_by(keypoints, 1.0).tolist() == [0, 0, 0, 3, 3, 5]
+    assert not near_by(keypoints[:, :1], 1.0).any()
+    assert near_by(keypoints[:0]).shape == (0,)

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 WORKERS = 4
 """Frames drawn at once on a CPU at most; each needs about 200 MiB."""
+SOME = 1000
+"""Frames whose key points are worked out together."""
 
 
 @dataclass(frozen=True)
@@ -122,15 +124,14 @@ class Renderer:
         """
         try:
             scene = self._scene(plan)
-            keypoints = self._keypoints(scene, plan.motion)
-            looked = near_by(keypoints, list(self.compositor.config.keypoints))
+            looked = near_by(self._torso_points(scene, plan.motion))
 
             def draw(item: tuple[int, Tensor]) -> list[Frame]:
                 start, pncc = item
                 wanted = [i for i in range(len(pncc)) if start + i in maps]
                 part = slice(start, start + len(pncc))
                 gaze = None if plan.gaze is None else plan.gaze[part]
-                images, extra = self._batch(scene, plan.motion[part], pncc, wanted, gaze, (keypoints[part], looked[part]))
+                images, extra = self._batch(scene, plan.motion[part], pncc, wanted, gaze, plan.motion[looked[part]])
                 shown = ({name: pictures[i] for name, pictures in extra.items()} if i in wanted else {} for i in range(len(images)))
                 return [Frame(start + i, image, map_) for i, (image, map_) in enumerate(zip(images, shown, strict=True))]
 
@@ -142,12 +143,7 @@ class Renderer:
     def live(self, plan: Plan) -> Callable[[FaceCoeffs], UInt8[np.ndarray, "n s s 3"]]:
         """What draws frames one after the other, or side by side, as their motion becomes known; that of ``plan`` is not used."""
         scene = self._scene(plan)
-
-        def draw(part: FaceCoeffs) -> UInt8[np.ndarray, "n s s 3"]:
-            keypoints = self._keypoints(scene, part)
-            return self._batch(scene, part, self._pncc(part), [], None, (keypoints, keypoints))[0]
-
-        return draw
+        return lambda part: self._batch(scene, part, self._pncc(part), [], None, part)[0]
 
     @property
     def workers(self) -> int:
@@ -211,6 +207,12 @@ class Renderer:
     def _keypoints(self, scene: _Scene, motion: FaceCoeffs) -> Tensor:
         return followed_keypoints(self.face, scene.coeffs, motion, self.compositor.config.follows).to(self.device)
 
+    def _torso_points(self, scene: _Scene, motion: FaceCoeffs) -> Tensor:
+        """The few key points of all frames that drive the torso, some frames at a time, so that memory grows by these only."""
+        chosen = list(self.compositor.config.keypoints)
+        starts = range(0, len(motion), SOME)
+        return torch.cat([self._keypoints(scene, motion[start : start + SOME])[:, chosen] for start in starts])
+
     @property
     def _pncc_size(self) -> int:
         return self.avatar.adapter.config.image_size
@@ -226,9 +228,9 @@ class Renderer:
 
     @torch.inference_mode()
     def _batch(
-        self, scene: _Scene, part: FaceCoeffs, pncc: Tensor, wanted: list[int], gaze: Tensor | None, keypoints: tuple[Tensor, Tensor]
+        self, scene: _Scene, part: FaceCoeffs, pncc: Tensor, wanted: list[int], gaze: Tensor | None, looked: FaceCoeffs
     ) -> tuple[UInt8[np.ndarray, "b s s 3"], dict[str, UInt8[np.ndarray, "b s s 3"]]]:
-        """Frames and maps; ``keypoints`` are those of the torso, and those near them where its networks look."""
+        """Frames and maps; ``looked`` are frames near them at which the torso's networks look."""
         n = len(part)
         camera = self._camera(part)
         with self.timer("motion adapter", n), computing(self.precision, self.device):
@@ -239,8 +241,9 @@ class Renderer:
             view = self._look_back(scene, head, part, camera)
         with self.timer("super-resolution", n):
             features, origin = self._looking(scene, gaze, n), scene.keypoints.expand(n, -1, -1)
-            torso = self._torsos(_repeat(scene.features, n), origin, *keypoints) if self.device.type == "cpu" else None
-            composite = self.compositor(head.feature, head.weights, features, origin, keypoints[0], view, torso)
+            keypoints, near = self._keypoints(scene, FaceCoeffs.cat([part, looked])).chunk(2)
+            torso = self._torsos(_repeat(scene.features, n), origin, keypoints, near) if self.device.type == "cpu" else None
+            composite = self.compositor(head.feature, head.weights, features, origin, keypoints, view, torso)
             images = to_image(composite.image)
         if not wanted:
             return images, {}

@@ -5,26 +5,26 @@ For inference on CPUs. A person who speaks keeps the torso nearly still, and its
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from compose import HTBSR
 from compose.model import SourceFeatures
 from compose.torso import Torso, TorsoDraft, TorsoFeatures
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 NEAR = 2 / 512
 """How far key points may be from those that the networks saw, in halves of a picture's side: one pixel of 512 (55 dB and more)."""
 
 
-def near_by(keypoints: Float[Tensor, "n k 3"], chosen: list[int], near: float = NEAR) -> Float[Tensor, "n k 3"]:
-    """For every frame the key points of the last frame that the networks shall look at: of itself if the chosen ones went too far."""
-    looked, last = [], 0
-    points = keypoints[:, chosen].cpu()
+def near_by(keypoints: Float[Tensor, "n k 3"], near: float = NEAR) -> Int[Tensor, " n"]:
+    """For every frame the last one before it that the networks shall look at; itself if its key points have gone too far from that."""
+    points, looked, last = keypoints.cpu().numpy(), [], 0
     for i in range(len(points)):
-        if (points[i] - points[last]).norm(dim=-1).amax() > near:
+        if np.linalg.norm(points[i] - points[last], axis=-1).max() > near:
             last = i
         looked.append(last)
-    return keypoints[looked]
+    return torch.tensor(looked, dtype=torch.long)
 
 
 @dataclass(frozen=True)
