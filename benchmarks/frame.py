@@ -97,7 +97,7 @@ def _rays(_: torch.device) -> Case:
     def fast() -> Tensor:
         return ray_bounds(camera.rays(SIZE // 4), *shape)
 
-    return _against(fast, lambda: ray_bounds_torch(camera._rays(SIZE // 4, None), *shape))
+    return _against(fast, lambda: ray_bounds_torch(camera.rays_torch(SIZE // 4, None), *shape))
 
 
 def _bleeding(_: torch.device) -> Case:

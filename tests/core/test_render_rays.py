@@ -23,7 +23,7 @@ def cameras() -> Camera:
 @pytest.mark.parametrize("size", [1, 7, 64])
 def test_rays_equal_tensors(size: int):
     camera = cameras()
-    slow = camera._rays(size, None)
+    slow = camera.rays_torch(size, None)
     with torch.no_grad():
         fast = camera.rays(size)
     torch.testing.assert_close(fast.directions, slow.directions, atol=3e-7, rtol=0)
@@ -32,7 +32,7 @@ def test_rays_equal_tensors(size: int):
 
 @pytest.mark.parametrize("name", VOLUMES)
 def test_bounds_equal_tensors(name: str):
-    rays = cameras()._rays(48, None)
+    rays = cameras().rays_torch(48, None)
     slow = ray_bounds_torch(rays, *VOLUMES[name])
     with torch.no_grad():
         fast = ray_bounds(rays, *VOLUMES[name])

@@ -55,7 +55,7 @@ def _follow(
 ) -> None:  # fmt: skip
     size, (border, tight, loose) = distance.shape[1], limits
     last, middle = np.float32(size - 1), np.float32(size) * HALF
-    offset, image = np.empty(3, np.float32), np.empty(3, np.float32)
+    offset, local, image = np.empty(3, np.float32), np.empty(3, np.float32), np.empty(3, np.float32)
     for y in range(top, bottom):
         for x in range(size):
             n, away = y * size + x, ZERO
@@ -63,10 +63,9 @@ def _follow(
                 offset[k] = origins[n, k] + directions[n, k] * distance[0, y, x] + shift[k, y, x] - pose[k, 3]
                 away += offset[k] * offset[k]
             for k in range(3):
-                image[k] = ZERO
-                for j in range(3):
-                    local = pose[0, j] * offset[0] + pose[1, j] * offset[1] + pose[2, j] * offset[2]
-                    image[k] += inner[k, j] * local
+                local[k] = pose[0, k] * offset[0] + pose[1, k] * offset[1] + pose[2, k] * offset[2]
+            for k in range(3):
+                image[k] = inner[k, 0] * local[0] + inner[k, 1] * local[1] + inner[k, 2] * local[2]
             u, v = image[0] / image[2] * TWO - ONE, image[1] / image[2] * TWO - ONE
             place[y, x, 0], place[y, x, 1] = u, v
             across, down = min(max((u + ONE) * middle - HALF, ZERO), last), min(max((v + ONE) * middle - HALF, ZERO), last)

@@ -181,9 +181,9 @@ class Camera:
 
             found = directions(self.cam2world, self.intrinsics, size)
             return Rays(self.cam2world[:, None, :3, 3].expand_as(found), found)
-        return self._rays(size, window)
+        return self.rays_torch(size, window)
 
-    def _rays(self, size: int, window: Window | None) -> Rays:
+    def rays_torch(self, size: int, window: Window | None) -> Rays:
         """``rays`` with gradients and on any device; ``core.render.rays_numba`` is the compiled twin."""
         side = size if window is None else window.size
         ticks = torch.arange(side, device=self.label.device)
